@@ -1,0 +1,164 @@
+"""The `medjax` command: thin, one function a verb. Mistakes end in one message and exit code 2, without a traceback."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medjax.errors import InputError
+
+MISTAKE, INTERRUPTED = 2, 143
+
+
+def guarded(verb: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
+    """Run a verb and return the exit code: 0, 2 for a mistake, 143 for a run that a signal ended after saving."""
+    from medjax.training.loop import Interrupted
+
+    try:
+        verb(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MISTAKE
+    except Interrupted as stop:
+        print(f"{stop}; the same command continues the run", file=sys.stderr)
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) has left
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print(
+                f"error: the disk is full ({error.filename or 'while writing'}); make room and repeat", file=sys.stderr
+            )
+            return MISTAKE
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENOENT):
+            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            return MISTAKE
+        raise
+    return 0
+
+
+def train_command(arguments: argparse.Namespace) -> None:
+    """Train, or show what would be trained."""
+    from medjax import config, job, run
+    from medjax.experiment import Experiment
+    from medjax.report import opening
+
+    experiment = config.load_experiment(arguments.config)
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{arguments.config}: 'experiment' is a {type(experiment).__name__}, not an Experiment")
+    experiment = config.override(experiment, arguments.assignments)
+    workdir = arguments.workdir or Path("runs") / experiment.name
+    if arguments.dry_run:
+        print(opening.dry_run(job.build(experiment, arguments.data_dir), workdir))
+        return
+    for evaluation in run.train(experiment, workdir, data_dir=arguments.data_dir).values():
+        _show(evaluation)
+    print(f"run folder: {workdir}")
+
+
+def evaluate_command(arguments: argparse.Namespace) -> None:
+    """Evaluate a run on one of its splits, or on other data."""
+    from medjax import external, run
+
+    if arguments.data is None:
+        evaluation = run.evaluate(
+            arguments.run, arguments.split, data_dir=arguments.data_dir, config_file=arguments.config
+        )
+    else:
+        if arguments.split is not None:
+            raise InputError("give either --split (of the run's own data) or --data (other data), not both")
+        model = run.load(arguments.run, arguments.config)
+        cases = external.cases(model, arguments.data, arguments.target, arguments.data_dir)
+        evaluation = run.evaluate_external(arguments.run, cases, arguments.data, config_file=arguments.config)
+    _show(evaluation)
+
+
+def predict_command(arguments: argparse.Namespace) -> None:
+    """Predict files: images, an npz, or a CSV of table rows."""
+    from medjax import external, run
+
+    model = run.load(arguments.run, arguments.config)
+    for warning in model.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    text = external.prediction_csv(model.predict(external.read_inputs(model, arguments.inputs)))
+    if arguments.out is None:
+        print(text, end="")
+        return
+    from medjax.data.storage import write_atomically
+
+    write_atomically(arguments.out, text.encode())
+    print(f"{text.count(chr(10)) - 1} predictions: {arguments.out}", file=sys.stderr)
+
+
+def data_command(arguments: argparse.Namespace) -> None:
+    """List, prepare, describe or audit data sets."""
+    from medjax.report import data
+
+    if arguments.action == "list":
+        print(data.listing())
+        return
+    if arguments.name is None:
+        raise InputError(f"medjax data {arguments.action} needs the NAME of a data set; `medjax data list` shows them")
+    from medjax.data.dataset import prepare
+
+    dataset = prepare(arguments.name, arguments.data_dir)
+    shown = {"prepare": data.prepared, "describe": data.described, "audit": data.audited}[arguments.action]
+    print(shown(dataset))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the `medjax` command."""
+    top = argparse.ArgumentParser(prog="medjax", description="Judge and use trained runs, and look at data sets.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="evaluate | predict | data")
+
+    def verb(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        sub.add_argument("--data-dir", type=Path, help="folder of original data files (the environment's MEDJAX_DATA)")
+        return sub
+
+    sub = verb(
+        "evaluate",
+        evaluate_command,
+        "judge a finished run: on its validation cases, its sealed test set, or other data",
+    )
+    sub.add_argument("run", type=Path, help="run folder")
+    sub.add_argument("--split", help="validation, out_of_fold or test; test opens the sealed set and writes that down")
+    sub.add_argument("--data", help="other data for external validation: a data set's name, an npz or a CSV file")
+    sub.add_argument("--target", help="target column of that CSV (default: the run's target)")
+    sub.add_argument(
+        "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
+    )
+
+    sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV")
+    sub.add_argument("run", type=Path, help="run folder")
+    sub.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="image files, an npz, or a CSV of table rows"
+    )
+    sub.add_argument("--out", type=Path, help="CSV to write (default: print it)")
+    sub.add_argument(
+        "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
+    )
+
+    sub = verb("data", data_command, "list, prepare, describe or audit data sets")
+    sub.add_argument("action", choices=["list", "prepare", "describe", "audit"])
+    sub.add_argument("name", nargs="?", metavar="NAME", help="a data set, as `medjax data list` shows them")
+    return top
+
+
+def main() -> int:
+    """Run the `medjax` command."""
+    arguments = parser().parse_args()
+    return guarded(arguments.function, arguments)
+
+
+def _show(evaluation: dict[str, Any]) -> None:
+    from medjax.report.table import results_table
+
+    print(results_table(evaluation))

@@ -1,0 +1,167 @@
+"""The contract of a case: a dict of arrays with fixed names, checked at the door.
+
+Every case has an `id` (one scan, one recording, one visit) and a `group` (the patient), at least one input, and any
+targets and attributes. Messages name the file, the case and the key; they never name the patient.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from medjax.errors import InputError
+
+Case = dict[str, Any]
+
+INPUTS: dict[str, int] = {"image": 3, "volume": 4, "signal": 2, "table": 1, "tokens": 1, "sequence": 1}
+"""Inputs and their ranks: image (H, W, C), volume (D, H, W, C), signal (T, C), table (F,), tokens and sequence (L,)."""
+
+TARGETS: tuple[str, ...] = ("label", "labels", "value", "segmentation", "time", "event")
+
+_DTYPES: dict[str, tuple[str, ...]] = {
+    "image": ("uint8", "float32"),
+    "volume": ("uint8", "float32"),
+    "signal": ("float32",),
+    "table": ("float32",),
+    "tokens": ("int32",),
+    "sequence": ("uint8", "int32"),
+}
+
+
+def check_case(case: Mapping[str, Any], *, where: str) -> None:
+    """Check one case against the contract.
+
+    Args:
+        case: the case, as a reader or a source gives it.
+        where: the file or data set that the case comes from, for the message.
+
+    Raises:
+        InputError: a key is missing, or has the wrong type, rank, dtype or values; NaN is allowed in `table` and
+            `labels` only, infinity nowhere.
+    """
+    for key in ("id", "group"):
+        if not isinstance(case.get(key), str) or not case[key]:
+            name = f"case {case['id']!r}" if isinstance(case.get("id"), str) else "a case"
+            raise InputError(
+                f"{where}: {name} has no {key!r}; every case needs an id and a group (the patient), as text."
+            )
+    inputs = [key for key in INPUTS if key in case]
+    if not inputs:
+        raise _wrong(case, where, "", f"it has no input; give at least one of {', '.join(INPUTS)}")
+    for key in inputs:
+        _check_input(case, key, where)
+    for key in TARGETS:
+        if key in case:
+            _check_target(case, key, where)
+
+
+def check_label(case: Mapping[str, Any], classes: int, where: str) -> None:
+    """Check that the label names one of the classes, or that there is one entry of `labels` for each.
+
+    Raises:
+        InputError: the label is out of range, or `labels` has another length.
+    """
+    if "label" in case and not 0 <= case["label"] < classes:
+        raise _wrong(
+            case,
+            where,
+            "label",
+            f"{case['label']} is out of range; the labels of {classes} classes are 0 to {classes - 1}",
+        )
+    if "labels" in case and len(case["labels"]) != classes:
+        raise _wrong(case, where, "labels", f"{len(case['labels'])} entries for {classes} classes")
+
+
+def check_shape(case: Mapping[str, Any], key: str, shape: Sequence[int | None], where: str) -> None:
+    """Check the shape of one input; None leaves a dimension free.
+
+    Raises:
+        InputError: the input is missing, or has another rank, another size or another number of channels.
+    """
+    if key not in case:
+        raise _wrong(case, where, key, "it is missing")
+    found = np.shape(case[key])
+    if len(found) != len(shape) or any(
+        want is not None and got != want for got, want in zip(found, shape, strict=True)
+    ):
+        if len(found) == len(shape) and all(
+            want in (None, got) for got, want in zip(found[:-1], shape[:-1], strict=True)
+        ):
+            what = {"table": "columns"}.get(key, "channels")
+            raise _wrong(case, where, key, f"{found[-1]} {what} where {shape[-1]} are expected")
+        raise _wrong(case, where, key, f"shape {_show(found)} where {_show(shape)} is expected")
+
+
+def fingerprint(case: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Hash the arrays under `keys` (name, dtype, shape, bytes) with SHA-256: equal inputs have equal fingerprints.
+
+    The id, the patient and the targets do not enter, so that identical inputs with different labels are found.
+    """
+    digest = hashlib.sha256()
+    for key in sorted(keys):
+        array = np.asarray(case[key])
+        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+        digest.update(f"{key} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _check_input(case: Mapping[str, Any], key: str, where: str) -> None:
+    array = case[key]
+    if not isinstance(array, np.ndarray):
+        raise _wrong(case, where, key, f"a {type(array).__name__} where a NumPy array is expected")
+    if array.ndim != INPUTS[key]:
+        raise _wrong(case, where, key, f"shape {_show(array.shape)} where {INPUTS[key]} dimensions are expected")
+    if array.dtype.name not in _DTYPES[key]:
+        raise _wrong(case, where, key, f"dtype {array.dtype.name} where {' or '.join(_DTYPES[key])} is expected")
+    if array.size == 0:
+        raise _wrong(case, where, key, f"shape {_show(array.shape)} holds no values")
+    _check_finite(case, key, array, where, missing=key == "table")
+
+
+def _check_target(case: Mapping[str, Any], key: str, where: str) -> None:
+    target = case[key]
+    if key == "label":
+        if isinstance(target, bool | np.bool_) or not isinstance(target, int | np.integer):
+            raise _wrong(case, where, key, f"{target!r} where a class number is expected")
+        if target < 0:
+            raise _wrong(case, where, key, f"{target} is negative; classes are numbered from 0")
+    elif key == "segmentation":
+        grids = [np.shape(case[name])[:-1] for name in ("image", "volume") if name in case]
+        if not isinstance(target, np.ndarray) or not np.issubdtype(target.dtype, np.integer):
+            raise _wrong(case, where, key, "an array of integers is expected")
+        if target.shape not in grids:
+            raise _wrong(case, where, key, f"shape {_show(target.shape)} differs from the grid of the image or volume")
+        if target.min() < 0:
+            raise _wrong(case, where, key, f"{target.min()} is negative; classes are numbered from 0")
+    else:
+        array = np.asarray(target)
+        if array.ndim != (1 if key == "labels" else 0) or array.dtype.kind not in "biuf":
+            raise _wrong(case, where, key, f"{'a vector' if key == 'labels' else 'a number'} is expected")
+        _check_finite(case, key, array, where, missing=key == "labels")
+        if key in ("labels", "event") and not np.isin(array[~np.isnan(array)], (0, 1)).all():
+            raise _wrong(
+                case, where, key, "only 0 and 1 are expected" + (" (NaN for unknown)" if key == "labels" else "")
+            )
+        if key == "time" and array < 0:
+            raise _wrong(case, where, key, f"{array} is negative; times count from 0")
+
+
+def _check_finite(case: Mapping[str, Any], key: str, array: np.ndarray, where: str, *, missing: bool) -> None:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    if infinite := int(np.isinf(array).sum()):
+        raise _wrong(case, where, key, f"{infinite} of {array.size} values are infinite")
+    if not missing:
+        raise _wrong(case, where, key, f"{int(np.isnan(array).sum())} of {array.size} values are NaN")
+
+
+def _show(shape: Sequence[int | None]) -> str:
+    return (
+        "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    )
+
+
+def _wrong(case: Mapping[str, Any], where: str, key: str, what: str) -> InputError:
+    return InputError(f"{where}, case {case.get('id')!r}" + (f", key {key!r}" if key else "") + f": {what}.")

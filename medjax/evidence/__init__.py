@@ -1,0 +1,1 @@
+"""From predictions to evidence: intervals by patient, paired comparisons, calibration, decisions."""

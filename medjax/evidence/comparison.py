@@ -1,0 +1,98 @@
+"""Paired comparison of two predictors on the same cases, and the verdict against a margin stated beforehand."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from medjax.evidence.auroc import auroc_difference, auroc_influence, influence_variance
+from medjax.evidence.intervals import Cases, Interval, Patients, t_quantile, undefined
+from medjax.evidence.resampling import standard_error
+
+DETECTABLE = 2.8  # 1.96 + .84: two-sided .05, power .80
+
+
+def verdict(interval: Interval, margin: float | int | None, *, higher_is_better: bool = True) -> str:
+    """What the interval of (ours - reference) allows to say against a margin that was stated beforehand."""
+    if interval.reason or not math.isfinite(interval.low):
+        return "not estimable"
+    low, high = (interval.low, interval.high) if higher_is_better else (-interval.high, -interval.low)
+    if low > 0:
+        return "superior"
+    if margin is None:
+        return "inferior" if high < 0 else "no difference shown, no margin stated"
+    if high < -margin:
+        return f"inferior by more than the margin {margin:g}"
+    if low > -margin:
+        return f"non-inferior, margin {margin:g}"
+    return f"inconclusive, margin {margin:g}"
+
+
+def smallest_detectable(error: float) -> float:
+    """The true difference that these cases would show with power .80 (two-sided .05): 2.8 paired standard errors."""
+    return DETECTABLE * error
+
+
+def predictors(
+    metric: Callable[[np.ndarray | None], np.ndarray],
+    reference: Callable[[np.ndarray | None], np.ndarray],
+    patient: Patients,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[Interval, float]:
+    """Paired difference of any metric: both sides on the same resamples of patients. Also the standard error.
+
+    Each side maps weights (..., cases), or None, to (...).
+    """
+    estimate = float(metric(None)) - float(reference(None))
+    patients = int(patient.max()) + 1
+    if not math.isfinite(estimate) or patients < 3:
+        return undefined("undefined for these cases", level, estimate), math.nan
+    error, how = standard_error(lambda w: metric(w) - reference(w), patient, resamples=resamples, seed=seed)
+    if not math.isfinite(error):
+        return undefined("undefined in the resamples", level, estimate), math.nan
+    half = t_quantile(level, patients - 1) * error
+    return Interval(estimate, estimate - half, estimate + half, level, f"paired, {how}"), error
+
+
+def methods(
+    seeds: Float[np.ndarray, " members"],
+    reference_seeds: Float[np.ndarray, " reference_members"],
+    patient_variance: float | int,
+    patients: int,
+    level: float = 0.95,
+) -> Interval:
+    """Difference between the methods: single models, with patients and seeds varying (seeds where there are several).
+
+    `patient_variance` belongs to the difference of the seeds' means. Welch-Satterthwaite degrees of freedom.
+    """
+    estimate = float(np.mean(seeds) - np.mean(reference_seeds))
+    parts = [(patient_variance, patients - 1)]
+    parts += [(float(np.var(x, ddof=1)) / len(x), len(x) - 1) for x in (seeds, reference_seeds) if len(x) > 1]
+    variance = sum(part for part, _ in parts)
+    if not math.isfinite(estimate) or not math.isfinite(variance) or patients < 2:
+        return undefined("undefined for a single seed", level, estimate)
+    degrees = variance**2 / sum(part**2 / free for part, free in parts) if variance else 1.0
+    half = t_quantile(level, degrees) * math.sqrt(variance)
+    method = "single models; patients and seeds vary (Welch-Satterthwaite)"
+    return Interval(estimate, estimate - half, estimate + half, level, method)
+
+
+def auroc_seed_variance(
+    scores: Float[np.ndarray, "members cases"],
+    reference: Float[np.ndarray, "reference_members cases"],
+    target: Cases,
+    patient: Patients,
+    fold: Cases | None = None,
+) -> float:
+    """Patient variance of the difference between two means over seeds of AUROC, from averaged influences."""
+    ours, theirs = (
+        np.mean([auroc_influence(score, target, fold)[1] for score in side], axis=0) for side in (scores, reference)
+    )
+    return influence_variance(ours - theirs, target, patient)
+
+
+__all__ = ["auroc_difference", "auroc_seed_variance", "methods", "predictors", "smallest_detectable", "verdict"]

@@ -1,0 +1,275 @@
+"""From predictions to the content of evaluation/<split>.json."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from medjax.errors import InputError
+from medjax.evidence import auroc, calibration, comparison, decision, intervals
+from medjax.evidence.intervals import Interval
+from medjax.evidence.measures import LOWER_IS_BETTER, Setting, class_entries, entry, metric_entries, point, views
+from medjax.evidence.predictions import Predictions, ensemble, known, select
+from medjax.metrics import classification
+
+
+def evaluate(
+    predictions: Predictions,
+    *,
+    positive: int | None = None,
+    threshold: float | int = 0.5,
+    primary: str = "auroc",
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    reference: Predictions | None = None,
+    reference_threshold: float | int | None = None,
+    reference_name: str = "reference",
+    margin: float | int | None = None,
+    prevalences: tuple[float, ...] = (),
+    decision_thresholds: tuple[float, ...] = (0.1,),
+) -> dict:
+    """Everything that these predictions show, as plain JSON (NaN is null, with a reason beside it).
+
+    The estimate is that of the ensemble (mean over seeds); `seeds` is the spread of single seeds. Two classes need
+    `positive`, the index of the positive class; with more classes it is None and metrics are macro averages. "Positive"
+    means probability >= `threshold`, which was chosen on validation data. `margin` (>= 0, on the scale of the primary
+    metric) was stated beforehand. Raises InputError where the primary metric is unknown or undefined, or where the
+    reference has other cases.
+    """
+    seeds = len(predictions.seed)
+    if len(predictions.classes) == 2 and positive is None:
+        raise InputError(
+            f"evaluation: two classes {predictions.classes} need a positive class; name it in the experiment"
+        )
+    if positive is not None and (predictions.kind == "value" or not 0 <= positive < len(predictions.classes)):
+        raise InputError(f"evaluation: positive class {positive} is not one of the classes {predictions.classes}")
+    if len(predictions.classes) > 2:
+        positive = None  # with three or more classes each stands against the rest
+    if margin is not None and margin < 0:
+        raise InputError(f"evaluation: margin {margin} is negative; state the largest loss that would be acceptable")
+    has_target = known(predictions)
+    without_target = int((~has_target).sum())
+    if without_target == len(has_target):
+        raise InputError("evaluation: no case has a target")
+    predictions = select(predictions, np.flatnonzero(has_target)) if without_target else predictions
+    setting = Setting(
+        target=predictions.target,
+        patient=intervals.patient_codes(predictions.group),
+        fold=predictions.fold if np.any(predictions.fold >= 0) else None,
+        kind=predictions.kind,
+        classes=predictions.classes,
+        positive=positive,
+        threshold=float(threshold),
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
+    _check_primary(primary, setting)
+    result: dict = {
+        "primary": primary,
+        "level": level,
+        "metrics": metric_entries(predictions, setting),
+        "counts": _counts(setting) | {"seeds": seeds, "without_target": without_target},
+        "conditional_on": "the fold models" if setting.fold is not None else "the trained models",
+    }
+    mean = ensemble(predictions)
+    if setting.fold is not None:
+        result["folds"] = _folds(primary, mean, setting)
+    if setting.kind == "probability":
+        result |= _classification(mean, setting, prevalences, decision_thresholds)
+    if reference is not None:
+        reference = _aligned(reference, predictions)
+        other = _with_threshold(setting, reference_threshold)
+        result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other)}
+        result["comparison"] = _compare(predictions, reference, setting, other, primary, margin)
+    return result
+
+
+def _with_threshold(setting: Setting, threshold: float | int | None) -> Setting:
+    from dataclasses import replace
+
+    return setting if threshold is None else replace(setting, threshold=float(threshold))
+
+
+def _check_primary(primary: str, setting: Setting) -> None:
+    if primary not in setting.names:
+        raise InputError(f"evaluation: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
+    if setting.kind == "value":
+        return
+    present = np.bincount(setting.target.astype(np.int64), minlength=len(setting.classes))
+    if len(present) > len(setting.classes):
+        raise InputError(f"evaluation: a target lies outside the {len(setting.classes)} classes")
+    absent = [name for name, cases in zip(setting.classes, present, strict=True) if not cases]
+    if primary == "auroc" and absent:
+        raise InputError(
+            f"evaluation: AUROC is the primary metric, but no case is {' or '.join(absent)}; check the split"
+        )
+    values = np.eye(len(setting.classes))[setting.target.astype(np.int64)]
+    if primary == "auroc" and not math.isfinite(float(point("auroc", values, setting)(None))):
+        raise InputError("evaluation: AUROC is the primary metric, but no fold holds both classes; use fewer folds")
+
+
+def _counts(setting: Setting) -> dict:
+    counts: dict = {"cases": len(setting.target), "patients": int(setting.patient.max()) + 1}
+    counts["cases_are_patients"] = counts["cases"] == counts["patients"]
+    if setting.fold is not None:
+        counts["folds"] = len(np.unique(setting.fold))
+    if setting.kind == "probability":
+        counts["classes"] = {
+            name: {
+                "cases": int((setting.target == k).sum()),
+                "patients": intervals.count_patients(setting.patient, setting.target == k),
+            }
+            for k, name in enumerate(setting.classes)
+        }
+        if setting.positive is not None:
+            counts["positive"] = setting.classes[setting.positive]
+            counts["prevalence"] = float((setting.target == setting.positive).mean())
+    return counts
+
+
+def _folds(primary: str, mean: Float[np.ndarray, "cases outputs"], setting: Setting) -> dict:
+    """The primary metric within each fold: a description, without interval."""
+    fold = setting.fold if setting.fold is not None else np.zeros(len(mean), np.int64)
+    values = [float(point(primary, mean, setting)((fold == k).astype(np.float64))) for k in np.unique(fold)]
+    finite = [value for value in values if math.isfinite(value)]
+    return {
+        "values": [value if math.isfinite(value) else None for value in values],
+        "minimum": min(finite, default=None),
+        "maximum": max(finite, default=None),
+    }
+
+
+def _classification(
+    mean: Float[np.ndarray, "cases outputs"],
+    setting: Setting,
+    prevalences: tuple[float, ...],
+    decision_thresholds: tuple[float, ...],
+) -> dict:
+    patient, level, total = setting.patient, setting.level, len(mean)
+    patients = int(patient.max()) + 1
+
+    def whole(found: Interval, **more: object) -> dict:
+        return entry(found, total, patients, **more)
+
+    score, hard, target = views(mean, setting)
+    if setting.positive is None:
+        matrix = classification.confusion_matrix(hard, setting.target, classes=len(setting.classes))
+        return {"classes": class_entries(mean, setting), "confusion_matrix": matrix.astype(int).tolist()}
+    said = np.where(hard, setting.positive, 1 - setting.positive)
+    matrix = classification.confusion_matrix(said, setting.target, classes=2)
+    found: dict = {
+        "classes": class_entries(mean, setting),
+        "confusion_matrix": matrix.astype(int).tolist(),
+        "threshold": setting.threshold,
+        "calibration": {
+            "intercept": whole(calibration.calibration_intercept(score, target, patient, level)),
+            "slope": whole(calibration.calibration_slope(score, target, patient, level)),
+            "reliability": calibration.reliability(score, target),
+            "expected_calibration_error": calibration.expected_calibration_error(score, target, seed=setting.seed),
+        },
+    }
+    if setting.threshold != 0.5:
+        half = score >= 0.5
+        names = {"accuracy": np.ones(total, bool), "sensitivity": target, "specificity": ~target}
+        found["at_threshold_half"] = {
+            name: entry(
+                intervals.proportion((half == target)[among], patient[among], level),
+                int(among.sum()),
+                intervals.count_patients(patient, among),
+                numerator=int((half == target)[among].sum()),
+                denominator=int(among.sum()),
+            )
+            for name, among in names.items()
+        }
+    found["net_benefit"] = [
+        {"threshold": t}
+        | {name: whole(one) for name, one in decision.net_benefit_intervals(score, target, patient, t, level).items()}
+        for t in decision_thresholds
+    ]
+    found["predictive_values"] = []
+    for prevalence in prevalences:
+        ppv, npv = decision.predictive_values(hard, target, patient, prevalence, level)
+        pair = {"positive_predictive_value": whole(ppv), "negative_predictive_value": whole(npv)}
+        found["predictive_values"].append({"prevalence": prevalence} | pair)
+    return found
+
+
+def _aligned(reference: Predictions, predictions: Predictions) -> Predictions:
+    """The reference in the order of the predictions."""
+    place = {name: k for k, name in enumerate(reference.id.tolist())}
+    missing = [name for name in predictions.id.tolist() if name not in place]
+    if missing:
+        raise InputError(
+            f"comparison: the reference lacks {len(missing)} cases, such as {missing[0]}; predict the same cases"
+        )
+    reference = select(reference, np.array([place[name] for name in predictions.id.tolist()]))
+    if reference.classes != predictions.classes or reference.kind != predictions.kind:
+        raise InputError(f"comparison: the reference has classes {reference.classes}, not {predictions.classes}")
+    differ = np.flatnonzero(reference.target != predictions.target)
+    if len(differ):
+        raise InputError(f"comparison: case {predictions.id[differ[0]]} has another target in the reference")
+    if np.any(reference.fold != predictions.fold):
+        raise InputError("comparison: the reference was trained on other folds")
+    return reference
+
+
+def _point_mean(name: str, members: Float[np.ndarray, "members cases outputs"], setting: Setting):
+    functions = [point(name, one, setting) for one in members]
+    return lambda weights: np.mean([function(weights) for function in functions], axis=0)
+
+
+def _compare(
+    ours: Predictions, theirs: Predictions, setting: Setting, other: Setting, primary: str, margin: float | int | None
+) -> dict:
+    """Paired differences (ours - reference) of every metric, by patient; verdict and power for the primary one."""
+    mean, reference, patient = ensemble(ours), ensemble(theirs), setting.patient
+    patients, result = int(patient.max()) + 1, {}
+    for name in setting.names:
+        if name == "auroc" and setting.positive is not None:
+            columns = mean[:, setting.positive], reference[:, setting.positive]
+            target = setting.target == setting.positive
+            found, error = auroc.auroc_difference(*columns, target, patient, fold=setting.fold, level=setting.level)
+        else:
+            found, error = comparison.predictors(
+                point(name, mean, setting),
+                point(name, reference, other),
+                patient,
+                level=setting.level,
+                resamples=setting.resamples,
+                seed=setting.seed,
+            )
+        result[name] = entry(found, len(mean), patients)
+        if name == primary:
+            better = primary not in LOWER_IS_BETTER
+            detectable = comparison.smallest_detectable(error)
+            result[name] |= {
+                "verdict": comparison.verdict(found, margin, higher_is_better=better),
+                "margin": margin,
+                "smallest_detectable_difference": detectable if math.isfinite(detectable) else None,
+            }
+    summary = {"primary": primary, "predictors": result}
+    if max(len(ours.seed), len(theirs.seed)) > 1:
+        summary["methods"] = {primary: _methods(ours, theirs, setting, other, primary)}
+    return summary
+
+
+def _methods(ours: Predictions, theirs: Predictions, setting: Setting, other: Setting, primary: str) -> dict:
+    """The primary metric's difference between single models of the two methods: patients and seeds vary."""
+    patient, fold = setting.patient, setting.fold
+    patients = int(patient.max()) + 1
+    single = [
+        np.array([float(point(primary, one, chosen)(None)) for one in side.values])
+        for side, chosen in ((ours, setting), (theirs, other))
+    ]
+    if primary == "auroc" and setting.positive is not None:
+        k = setting.positive
+        target = setting.target == k
+        variance = comparison.auroc_seed_variance(ours.values[..., k], theirs.values[..., k], target, patient, fold)
+    else:
+        members = _point_mean(primary, ours.values, setting), _point_mean(primary, theirs.values, other)
+        _, error = comparison.predictors(*members, patient, resamples=setting.resamples, seed=setting.seed)
+        variance = error**2
+    found = comparison.methods(single[0], single[1], variance, patients, setting.level)
+    return entry(found, len(patient), patients)

@@ -1,0 +1,240 @@
+"""Which metrics apply, what each one is on some predictions, and which interval it gets."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from medjax.evidence import auroc, intervals, resampling
+from medjax.evidence.intervals import Cases, Interval, Patients
+from medjax.evidence.predictions import Predictions, ensemble
+from medjax.metrics import classification, regression
+
+ENOUGH_PATIENTS = 30
+LOWER_IS_BETTER = ("brier", "log_loss", "mean_squared_error", "mean_absolute_error")
+BINARY = (
+    "auroc",
+    "auprc",
+    "sensitivity",
+    "specificity",
+    "positive_predictive_value",
+    "negative_predictive_value",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "matthews",
+    "brier",
+    "log_loss",
+)
+MULTI_CLASS = ("auroc", "accuracy", "balanced_accuracy", "f1", "matthews", "brier", "log_loss")
+REGRESSION = ("mean_squared_error", "mean_absolute_error", "r2", "pearson", "spearman")
+# Lowest coverage measured by benchmarks/coverage.py for 10 patients a class (20 for values): printed in warnings.
+COVERAGE_AT_TEN: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The cases and choices that all metrics of one evaluation share."""
+
+    target: Cases
+    patient: Patients
+    fold: Cases | None
+    kind: str
+    classes: tuple[str, ...]
+    positive: int | None
+    threshold: float
+    level: float
+    resamples: int
+    seed: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that apply."""
+        return REGRESSION if self.kind == "value" else MULTI_CLASS if self.positive is None else BINARY
+
+
+def views(
+    values: Float[np.ndarray, "cases outputs"], setting: Setting
+) -> tuple[Shaped[np.ndarray, "cases *outputs"], Cases, Cases]:
+    """Score, hard prediction and target in the form that the metrics of this setting take."""
+    if setting.kind == "value":
+        return values[:, 0], values[:, 0], setting.target
+    if setting.positive is None:
+        return values, values.argmax(-1), setting.target
+    score = values[:, setting.positive]
+    return score, score >= setting.threshold, setting.target == setting.positive
+
+
+def point(name: str, values: Float[np.ndarray, "cases outputs"], setting: Setting) -> Callable[..., np.ndarray]:
+    """A metric of these predictions as a function of case weights (..., cases), or None."""
+    score, hard, target = views(values, setting)
+    if name == "auroc":
+        rank = classification.auroc if setting.positive is not None else classification.macro_auroc
+        return lambda weights: rank(score, target, weights, fold=setting.fold)
+    if name in ("auprc", "brier", "log_loss"):
+        return lambda weights: getattr(classification, name)(score, target, weights)
+    if setting.kind == "value":
+        return lambda weights: getattr(regression, name)(score, target, weights)
+    if setting.positive is None and name in ("balanced_accuracy", "f1", "matthews"):
+        function = getattr(classification, "macro_f1" if name == "f1" else name)
+        return lambda weights: function(hard, target, weights, classes=len(setting.classes))
+    return lambda weights: getattr(classification, name)(hard, target, weights)
+
+
+def _shares(name: str, hard: Cases, target: Cases) -> tuple[Cases, Cases] | None:
+    """For proportions: which cases count as successes, and which form the denominator."""
+    if name == "accuracy":
+        return hard == target, np.ones(len(target), bool)
+    positive = {"sensitivity": target == 1, "specificity": target == 0}
+    predicted = {"positive_predictive_value": hard == 1, "negative_predictive_value": hard == 0}
+    among = (positive | predicted).get(name)
+    return None if among is None else (hard == target, among)
+
+
+def interval(name: str, values: Float[np.ndarray, "cases outputs"], setting: Setting) -> Interval:
+    """A metric with the interval that statistics and simulation chose for it."""
+    score, hard, target = views(values, setting)
+    patient, level = setting.patient, setting.level
+    drawn = {"level": level, "resamples": setting.resamples, "seed": setting.seed}
+    if name == "auroc":
+        rank = auroc.auroc if setting.positive is not None else auroc.macro_auroc
+        return rank(score, target, patient, fold=setting.fold, level=level)
+    if name == "auprc":
+        share = float(classification.auprc(score, target))
+        events = intervals.count_patients(patient, np.asarray(target).astype(bool))
+        if share == 1.0 and events:  # no variation at all: the limit of a proportion of the events
+            low, _ = intervals.wilson(events, events, level)
+            return Interval(1.0, low, 1.0, level, "Wilson with the positive patients as cases (AUPRC at its limit)")
+        extra = share * (1 - share) / events**2 if events else 0.0
+        return resampling.smooth(point(name, values, setting), patient, scale="logit", extra_variance=extra, **drawn)
+    if name in ("brier", "log_loss"):
+        per_case = getattr(classification, f"{name}_values")(score, target)
+        return resampling.studentised(resampling.mean_on_log_scale(per_case), patient, scale="log", **drawn)
+    if name in ("mean_squared_error", "mean_absolute_error"):
+        errors = np.abs(score - target) ** (2 if name == "mean_squared_error" else 1)
+        return resampling.studentised(resampling.mean_on_log_scale(errors), patient, scale="log", **drawn)
+    if name in ("r2", "pearson"):
+        if not math.isfinite(float(point(name, values, setting)(None))):
+            return intervals.undefined("the values or the predictions are constant", level)
+        if name == "r2":
+            function, scale = resampling.r2_on_log_scale(score, target), "log(1 - x)"
+        else:
+            function, scale = resampling.pearson_on_fisher_scale(score, target), "Fisher z"
+        return resampling.studentised(function, patient, scale=scale, **drawn)
+    if name == "spearman":
+        return resampling.smooth(point(name, values, setting), patient, scale="Fisher z", **drawn)
+    hard, target = hard.astype(np.int64), target.astype(np.int64)
+    counted = _shares(name, hard, target)
+    if counted:
+        return intervals.proportion(counted[0][counted[1]], patient[counted[1]], level)
+    if name == "f1" and setting.positive is not None:
+        return intervals.f1(hard, target, patient, level)
+    classes = 2 if setting.positive is not None else len(setting.classes)
+    if name == "balanced_accuracy" and len(np.unique(patient)) == len(patient):
+        parts = [
+            intervals.proportion((hard == target)[target == k], patient[target == k], level) for k in range(classes)
+        ]
+        return intervals.mean_of_independent(parts, level)
+    functions = {
+        "matthews": (classification.matrix_matthews, "Fisher z"),
+        "f1": (lambda matrix: classification.class_f1(matrix).mean(-1), "logit"),
+        "balanced_accuracy": (lambda matrix: classification.class_recall(matrix).mean(-1), "logit"),
+    }
+    function, scale = functions[name]
+    return intervals.matrix_metric(function, scale, hard, target, patient, classes=classes, level=level)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def entry(found: Interval, cases: int, patients: int, **more: object) -> dict:
+    """An interval as JSON: NaN becomes null, with the reason beside it."""
+    result = {
+        "estimate": _number(found.estimate),
+        "low": _number(found.low),
+        "high": _number(found.high),
+        "level": found.level,
+        "cases": int(cases),
+        "patients": int(patients),
+        "method": found.method,
+    }
+    if found.reason:
+        result["reason"] = found.reason
+    if found.warning:
+        result["warning"] = found.warning
+    return result | more
+
+
+def _spread(values: Float[np.ndarray, " members"]) -> dict:
+    finite = values[np.isfinite(values)]
+    deviation = float(finite.std(ddof=1)) if len(finite) > 1 else math.nan
+    return {
+        "mean": _number(finite.mean() if len(finite) else math.nan),
+        "standard_deviation": _number(deviation),
+        "count": len(values),
+    }
+
+
+def _scarce(setting: Setting, name: str) -> str:
+    """The warning where a class that this metric rests on has fewer than 30 independent patients."""
+    if setting.kind == "value":
+        patients, what = int(setting.patient.max()) + 1, "these cases have"
+    else:
+        resting = range(len(setting.classes))
+        if setting.positive is not None and name in ("sensitivity", "specificity"):
+            resting = [k for k in resting if (k == setting.positive) == (name == "sensitivity")]
+        counts = {k: intervals.count_patients(setting.patient, setting.target == k) for k in resting}
+        smallest = min(counts, key=lambda k: counts[k])
+        patients, what = counts[smallest], f"class {setting.classes[smallest]} has"
+    if patients >= ENOUGH_PATIENTS:
+        return ""
+    measured = COVERAGE_AT_TEN.get(name)
+    more = f" (simulated with 10: {measured:.2f})" if measured else ""
+    return f"{what} only {patients} independent patients; true coverage may differ from {setting.level:.0%}{more}"
+
+
+def metric_entries(predictions: Predictions, setting: Setting) -> dict[str, dict]:
+    """Every metric of the ensemble with its interval, and the spread of the single seeds beside it."""
+    mean = ensemble(predictions)
+    patients = int(setting.patient.max()) + 1
+    _, hard, target = views(mean, setting)
+    result = {}
+    for name in setting.names:
+        found = interval(name, mean, setting)
+        more: dict[str, object] = {
+            "seeds": _spread(np.array([float(point(name, one, setting)(None)) for one in predictions.values]))
+        }
+        counted = _shares(name, hard.astype(int), target.astype(int)) if setting.kind == "probability" else None
+        cases, whose = len(target), patients
+        if counted:
+            success, among = counted
+            cases, whose = int(among.sum()), intervals.count_patients(setting.patient, among)
+            more |= {"numerator": int(success[among].sum()), "denominator": cases}
+        if name == "brier":
+            share = np.bincount(setting.target.astype(int), minlength=len(setting.classes)) / len(target)
+            base = 1 - float(share @ share)  # of the base rates predicted for everybody
+            more["base_rate_alone"] = base / 2 if setting.positive is not None else base
+        warning = "; ".join(text for text in (found.warning, _scarce(setting, name)) if text)
+        if warning:
+            more["warning"] = warning
+        result[name] = entry(found, cases, whose, **more)
+    return result
+
+
+def class_entries(mean: Float[np.ndarray, "cases outputs"], setting: Setting) -> dict[str, dict]:
+    """Each class against the rest, the hard prediction being the most probable class."""
+    result, patient = {}, setting.patient
+    hard = mean.argmax(-1)
+    for k, name in enumerate(setting.classes):
+        own, said = setting.target == k, hard == k
+        found = {"auroc": auroc.auroc(mean[:, k], own, patient, fold=setting.fold, level=setting.level)}
+        for metric in ("sensitivity", "specificity", "positive_predictive_value"):
+            success, among = _shares(metric, said.astype(int), own.astype(int)) or (own, own)
+            found[metric] = intervals.proportion(success[among], patient[among], setting.level)
+        found["f1"] = intervals.f1(said, own, patient, setting.level)
+        events = intervals.count_patients(patient, own)
+        result[name] = {metric: entry(one, int(own.sum()), events) for metric, one in found.items()}
+    return result

@@ -1,0 +1,241 @@
+"""The experiment: everything that a run is made from, as one frozen dataclass. A config file builds one."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import flax.linen as nn
+import optax
+
+from medjax.data.split import Folds, HashedSplit
+from medjax.errors import InputError
+from medjax.tasks import Classification, Regression
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which cases, and how they are parted.
+
+    Attributes:
+        name: a prepared data set, as `medjax data list` shows them.
+        inputs: the keys of a case that the model is called with, in this order.
+        splits: None for the data set's official splits; `HashedSplit` or `Folds` (cross-validation) otherwise.
+        exclude: table columns that the model must not see: known only after prediction time, or identifiers.
+        feed: "resident" (the whole set on the device), "streamed" (read while training) or "auto" (resident up to 1 GiB).
+    """
+
+    name: str
+    inputs: tuple[str, ...] = ("image",)
+    splits: HashedSplit | Folds | None = None
+    exclude: tuple[str, ...] = ()
+    feed: Literal["auto", "resident", "streamed"] = "auto"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of training in exactly one unit: optimizer steps, passes over the training cases, or cases seen."""
+
+    steps: int | None = None
+    epochs: float | None = None
+    examples: int | None = None
+
+    def __post_init__(self):
+        """Refuse two units at once, none, and lengths that are not positive."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if len(given) != 1:
+            names = " and ".join(given) or "nothing"
+            raise InputError(
+                f"a duration is given in one of steps, epochs or examples, not in {names}; "
+                "set the others to null (--set training.duration.steps=null)"
+            )
+        (value,) = given.values()
+        if value <= 0:
+            raise InputError(f"a duration must be positive, not {value}")
+
+    def in_steps(self, batch_size: int, cases: int) -> int:
+        """Return the number of optimizer steps; the only place that converts durations."""
+        if self.steps is not None:
+            return self.steps
+        examples = self.examples if self.examples is not None else math.ceil((self.epochs or 0) * cases)
+        return max(1, math.ceil(examples / batch_size))
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How gradients become updates.
+
+    Attributes:
+        transform: any optax transform, with `functools.partial` for its settings; it is given `learning_rate` if it
+            takes one (`optax.sgd`, `optax.adam`, `optax.adamw`, ...), otherwise the rate scales its updates.
+        learning_rate: the peak rate.
+        schedule: progress in [0, 1] -> factor on the rate, see `medjax.training.schedule`; None: constant.
+        clip: largest global norm of the gradient (per replicate); None: no clipping.
+        rates: (regex, factor) on the learning rate of each parameter, first match counts; factor 0 freezes. Every
+            parameter must match ("params" path such as `Dense_0/kernel`), and every pattern but ".*" must be used.
+        decay: (regex, decoupled weight decay) likewise; empty: none beyond what `transform` does.
+    """
+
+    transform: Callable = optax.adamw
+    learning_rate: float = 1e-3
+    schedule: Callable | None = None
+    clip: float | None = None
+    rates: tuple[tuple[str, float], ...] = ((".*", 1.0),)
+    decay: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """How many devices each mesh axis takes; 0: chosen from the devices at hand."""
+
+    replicate: int = 0
+    data: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """The loop.
+
+    Attributes:
+        duration: how long.
+        batch_size: cases a step and replicate, or "full" (every training case in each step).
+        accumulate: micro-batches a step; gradients are summed and divided by the summed weights once.
+        evaluate_every: how often validation cases are predicted; None: only at the end.
+        select: the validation metric that picks the parameters kept ("auroc", "accuracy", "log_loss", ...);
+            None: the last parameters are kept.
+        patience: stop a replicate after this many validations without a better `select`; None: never.
+        ema: decay of the exponential moving average of the parameters, which then is what gets evaluated; None: off.
+        log_every: steps between two lines of metrics.jsonl.
+        save_seconds: least wall time between two checkpoints.
+        save_grid: checkpoints fall on multiples of this many steps.
+        mesh: devices on the replicate and data axes.
+    """
+
+    duration: Duration = field(default_factory=lambda: Duration(epochs=30))
+    batch_size: int | Literal["full"] = 64
+    accumulate: int = 1
+    evaluate_every: Duration | None = None
+    select: str | None = None
+    patience: int | None = None
+    ema: float | None = None
+    log_every: int = 50
+    save_seconds: float = 30.0
+    save_grid: int = 10
+    mesh: Mesh = field(default_factory=Mesh)
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Which models are trained side by side: every seed with every fold of `data.splits`.
+
+    Attributes:
+        seeds: how many seeds (of each fold).
+        together: how many replicates one compiled step trains; 0: all for dense models, one for convolutions on a CPU.
+        only: positions (seed-major: seed * folds + fold) to train alone; empty: all. Position k alone has the same
+            initialisation, order and random numbers as among all.
+    """
+
+    seeds: int = 1
+    together: int = 0
+    only: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How the result is judged; fixed before training and hashed into the plan under which a test set is opened.
+
+    Attributes:
+        primary: the one declared primary metric.
+        threshold: probability of the positive class from which a case is called positive: a number, or the rule that
+            chooses it on validation cases ("youden", "accuracy").
+        margin: non-inferiority margin of the primary metric against the reference.
+        reference: a classical model fitted on the same cases, see `medjax.baselines`; None: no comparison.
+        prevalences: further prevalences at which PPV and NPV are stated.
+        decision_threshold: threshold probability at which net benefit is stated.
+        resamples: bootstrap resamples.
+        test: whether the run ends by opening the sealed test set once.
+    """
+
+    primary: str = "auroc"
+    threshold: float | Literal["youden", "accuracy"] = 0.5
+    margin: float | None = None
+    reference: Callable | None = None
+    prevalences: tuple[float, ...] = (0.1,)
+    decision_threshold: float = 0.1
+    resamples: int = 2000
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that a run is made from. A run is a pure function of (experiment, data, seed).
+
+    Attributes:
+        name: of the run folder and of the report.
+        data: which cases, and how they are parted.
+        task: what is learnt.
+        model: a Linen module called as `model(*inputs, train=...)`; `outputs=0` in it means what the task needs.
+        preprocess: functions case -> case, run on the host once a case, ending in a fixed shape; shared with prediction.
+        standardise: input keys that are standardised with the training cases' mean and deviation, per replicate.
+        augment: functions (key, case) -> case, run on the device inside the training step.
+        optimizer: gradients to updates.
+        training: the loop.
+        replicates: seeds trained side by side.
+        evaluation: how the result is judged.
+        seed: the one seed from which every random number is derived.
+    """
+
+    name: str
+    data: Data
+    task: Classification | Regression
+    model: nn.Module
+    preprocess: tuple[Callable, ...] = ()
+    standardise: tuple[str, ...] = ()
+    augment: tuple[Callable, ...] = ()
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    training: Training = field(default_factory=Training)
+    replicates: Replicates = field(default_factory=Replicates)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    seed: int = 0
+
+
+def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
+    """Fill in what follows from the data set (classes, number of outputs) and refuse settings that contradict.
+
+    Raises:
+        InputError: naming the key.
+    """
+    training, evaluation = experiment.training, experiment.evaluation
+    task = experiment.task.resolve(classes)
+    outputs = getattr(experiment.model, "outputs", task.outputs)
+    if outputs not in (0, task.outputs):
+        raise InputError(f"model.outputs is {outputs}, but the task needs {task.outputs}; leave it 0")
+    if training.patience is not None and (training.select is None or training.evaluate_every is None):
+        raise InputError("training.patience needs training.select and training.evaluate_every")
+    if training.select is not None and training.evaluate_every is None:
+        raise InputError(f"training.select '{training.select}' needs training.evaluate_every")
+    if training.ema is not None and not 0 < training.ema < 1:
+        raise InputError(f"training.ema {training.ema} must lie between 0 and 1")
+    for key in ("accumulate", "log_every", "save_grid"):
+        if getattr(training, key) < 1:
+            raise InputError(f"training.{key} {getattr(training, key)} must be at least 1")
+    if isinstance(training.batch_size, int) and (training.batch_size < 1 or training.batch_size % training.accumulate):
+        raise InputError(
+            f"training.batch_size {training.batch_size} must be a positive multiple of accumulate {training.accumulate}"
+        )
+    if training.batch_size == "full" and training.accumulate != 1:
+        raise InputError("training.batch_size 'full' goes with training.accumulate 1")
+    if experiment.replicates.seeds < 1:
+        raise InputError(f"replicates.seeds {experiment.replicates.seeds} must be at least 1")
+    if isinstance(experiment.data.splits, Folds):
+        if experiment.data.splits.hold_back == 0 and (training.select or isinstance(evaluation.threshold, str)):
+            raise InputError(
+                "in cross-validation the held-out fold chooses nothing: training.select and a chosen "
+                "evaluation.threshold need data.splits.hold_back > 0, a part of the training folds kept for choosing"
+            )
+        if evaluation.test:
+            raise InputError("evaluation.test is set, but cross-validation has no test set; set it to false")
+    if not 0 < experiment.optimizer.learning_rate < float("inf"):
+        raise InputError(f"optimizer.learning_rate {experiment.optimizer.learning_rate} must be positive")
+    model = experiment.model.clone(outputs=task.outputs) if outputs == 0 else experiment.model
+    return replace(experiment, task=task, model=model)

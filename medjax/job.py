@@ -1,0 +1,243 @@
+"""The experiment made concrete: data, parts, replicates, compiled functions; all that is known before the first step."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from medjax import preprocess
+from medjax.data import audit as audits
+from medjax.data import dataset as datasets
+from medjax.data.case import Case
+from medjax.data.dataset import Dataset
+from medjax.data.feed import Feed, case_arrays, stack
+from medjax.data.order import training_batches
+from medjax.data.partition import Partition, development_source, partition
+from medjax.data.source import Source
+from medjax.errors import InputError
+from medjax.experiment import Experiment, resolve
+from medjax.predict import case_pipeline
+from medjax.training import programs as compiled
+from medjax.training import replicate as replicates
+from medjax.training.mesh import spread
+from medjax.training.programs import Programs
+from medjax.training.replicate import Replicate
+from medjax.training.state import initialise
+
+RESIDENT_LIMIT = 2**30  # bytes of a data set that "auto" still lays on the device
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source behind the case pipeline: what is read is what the model is fed."""
+
+    source: Source
+    pipeline: Any
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Case:
+        return self.pipeline(self.source[index])
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that training and evaluation share.
+
+    Attributes:
+        experiment: resolved.
+        dataset: what was prepared.
+        partition: which row serves what.
+        audit: duplicates and shared patients.
+        source: the development cases behind the case pipeline; built without the test cases.
+        shapes: of one case's arrays.
+        targets: of the development cases.
+        replicates: the models.
+        fitted: what was fitted on training cases, with a leading replicate axis, on the host.
+        total: training steps.
+        every: steps between validations, or None.
+        batch: cases a step and replicate.
+        programs: the compiled functions.
+        arrays: the development cases, stacked, where they are resident; else None.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    partition: Partition
+    audit: audits.Audit
+    source: Prepared
+    shapes: dict[str, jax.ShapeDtypeStruct]
+    targets: np.ndarray
+    replicates: list[Replicate]
+    fitted: Any
+    total: int
+    every: int | None
+    batch: int
+    programs: Programs
+    arrays: dict[str, np.ndarray] | None
+
+
+def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequence[Any] | None = None) -> Job:
+    """Prepare the data, audit it, part it, fit what is fitted on training cases, and compile.
+
+    Raises:
+        InputError: whatever is wrong with the experiment or the data, by its key or case.
+    """
+    dataset = datasets.prepare(experiment.data.name, data_dir)
+    experiment = resolve(experiment, dataset.classes)
+    keys = (*experiment.data.inputs, experiment.task.target)
+    for key in keys:
+        if key not in (*dataset.inputs, *dataset.targets):
+            have = ", ".join((*dataset.inputs, *dataset.targets))
+            raise InputError(f"data.inputs or task.target names '{key}', but {dataset.name} has {have}")
+    parts = partition(dataset, experiment.data.splits)
+    audit = audits.audit(dataset.index, parts.assignment)
+    audits.check(audit)
+    source = Prepared(development_source(dataset, parts), case_pipeline(experiment, dataset.columns))
+    first = source[0]
+    shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in case_arrays(first, keys).items()}
+    arrays = None
+    if _resident(experiment, shapes, len(source)):
+        arrays = stack(source, keys, dataset.name)
+        targets = arrays[experiment.task.target]
+    else:
+        targets = np.array([source.source[i][experiment.task.target] for i in range(len(source))])
+    experiment.task.check(targets, dataset.name)
+    models = replicates.plan(
+        experiment.seed,
+        experiment.replicates.seeds,
+        [(part.train, part.validation, part.held_out) for part in parts.parts],
+        parts.folds,
+        experiment.replicates.only,
+    )
+    _check_judges(experiment, targets, models)
+    fitted = [fit(experiment, _rows(source, arrays, model.train), targets[model.train]) for model in _unique(models)]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[fitted[i] for i in _position(models)])
+    training = experiment.training
+    cases = max(len(model.train) for model in models)
+    smallest = min(len(model.train) for model in models)
+    if training.batch_size == "full":
+        data = training.mesh.data or len(devices or jax.devices())
+        batch = -(-cases // data) * data
+    elif training.batch_size > smallest:
+        raise InputError(
+            f"training.batch_size {training.batch_size} is more than the {smallest} training cases; "
+            "make it smaller, or 'full' for full-batch gradient descent"
+        )
+    else:
+        batch = training.batch_size
+    total = training.duration.in_steps(batch, cases)
+    every = training.evaluate_every.in_steps(batch, cases) if training.evaluate_every else None
+    patience = training.patience * every if training.patience and every else None
+    programs = compiled.build(experiment, shapes, fitted[0], len(models), total, patience, batch, devices)
+    return Job(
+        experiment,
+        dataset,
+        parts,
+        audit,
+        source,
+        shapes,
+        targets,
+        models,
+        stacked,
+        total,
+        every,
+        batch,
+        programs,
+        arrays,
+    )
+
+
+def feed(job: Job) -> Feed:
+    """Return the feed of the development cases."""
+    mesh = job.programs.mesh
+    sharding = spread(mesh, "replicate", "data")
+    if job.arrays is not None:
+        return Feed(jax.device_put(job.arrays, spread(mesh)), None, sharding)
+    keys = tuple(job.shapes)
+    return Feed({}, lambda i: case_arrays(job.source[i], keys), sharding)
+
+
+def training_plan(job: Job, wave: np.ndarray) -> Any:
+    """Return the plan of a wave's training batches: (start, stop) -> index and weight (steps, replicates, batch)."""
+    members = [job.replicates[k] for k in wave]
+
+    def plan(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = [training_batches(model.seed, model.train, job.batch, start, stop) for model in members]
+        return np.stack([index for index, _ in rows], axis=1), np.stack([weight for _, weight in rows], axis=1)
+
+    return plan
+
+
+def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets: np.ndarray) -> dict[str, Any]:
+    """Fit on training cases whatever is fitted: standardisation of inputs, and what the task fits on targets."""
+    fitted: dict[str, Any] = dict(experiment.task.fit(targets))
+    if experiment.standardise:
+        rows = list(cases) if len(experiment.standardise) > 1 else cases
+        for key in experiment.standardise:
+            if key not in experiment.data.inputs:
+                raise InputError(f"standardise names '{key}', but data.inputs are {', '.join(experiment.data.inputs)}")
+            fitted[key] = preprocess.fit_standardise(row[key] for row in rows)
+    return fitted
+
+
+def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+    """Return a tree of the shapes that `fit` gives, without data."""
+    example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
+    return fit(experiment, [example], np.zeros(1, shapes[experiment.task.target].dtype))
+
+
+def blank_state(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], total: int, count: int) -> Any:
+    """Return a host tree of zeros like every replicate's state, stacked: what a checkpoint is restored into."""
+    inputs = compiled.model_input_shapes(experiment, shapes)
+    fitted = fitted_shapes(experiment, shapes)
+    one = jax.eval_shape(partial(initialise, experiment, inputs, total), np.uint32(0), fitted)
+    return jax.tree.map(lambda x: np.zeros((count, *x.shape), x.dtype), one)
+
+
+def _resident(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], cases: int) -> bool:
+    if experiment.data.feed != "auto":
+        return experiment.data.feed == "resident"
+    size = sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in shapes.values())
+    return size * cases <= RESIDENT_LIMIT
+
+
+def _rows(source: Source, arrays: dict[str, np.ndarray] | None, cases: np.ndarray) -> Iterable[dict[str, np.ndarray]]:
+    if arrays is not None:
+        return ({key: values[i] for key, values in arrays.items()} for i in cases)
+    return (source[int(i)] for i in cases)
+
+
+def _unique(models: list[Replicate]) -> list[Replicate]:
+    """Return one replicate a fold: seeds of the same fold share their training cases, so they share what is fitted."""
+    return list({model.fold: model for model in reversed(models)}.values())
+
+
+def _position(models: list[Replicate]) -> list[int]:
+    folds = [model.fold for model in _unique(models)]
+    return [folds.index(model.fold) for model in models]
+
+
+def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Replicate]) -> None:
+    """Refuse, before any training, a split that the chosen metrics cannot judge."""
+    first = models[0]
+    needs = [name for name, value in (("training.select", experiment.training.select),) if value]
+    if isinstance(experiment.evaluation.threshold, str):
+        needs.append("evaluation.threshold")
+    if needs and not len(first.validation):
+        raise InputError(f"{needs[0]} needs validation cases, but data.splits gives none")
+    if "auroc" not in (experiment.evaluation.primary, experiment.training.select):
+        return
+    judged = np.concatenate([model.held_out for model in models]) if first.fold >= 0 else first.validation
+    present = np.unique(targets[judged])
+    if len(judged) and len(present) < 2:
+        part = "held-out" if first.fold >= 0 else "validation"
+        raise InputError(
+            f"AUROC is undefined: all {len(judged)} {part} cases have label {present[0]}; "
+            "choose another split, or another evaluation.primary and training.select"
+        )

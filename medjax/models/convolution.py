@@ -1,0 +1,105 @@
+"""Convolution with channels last, whose kernel gradient is fast on a CPU too."""
+
+import functools
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class Convolution(nn.Module):
+    """A convolution without bias in 2-D or 3-D; the padding is (size - 1) / 2 on both sides, as in published ResNets.
+
+    Attributes:
+        features: number of output channels.
+        size: side of the kernel, odd.
+        stride: step of the output grid.
+        dtype: the type of the computation; the kernel is float32.
+    """
+
+    features: int
+    size: int
+    stride: int = 1
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *space channels"]) -> Float[Array, "batch *out features"]:
+        """Convolve; the kernel starts from He et al. 2015 (arXiv:1502.01852, equation 14: normal, by fan-out)."""
+        shape = (self.size,) * (x.ndim - 2) + (x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
+        return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+
+
+def convolve(
+    x: Float[Array, "batch *space channels"], kernel: Float[Array, "*size channels features"], stride: int = 1
+) -> Float[Array, "batch *out features"]:
+    """Cross-correlate every case with a kernel of odd sizes, zero-padded by (size - 1) / 2 on both sides.
+
+    On a CPU the gradient to the kernel of a dense convolution is computed as a few large matrix products: the compiler
+    (jax 0.10.2) reaches 5 GFLOP/s for 3 x 3 x 64 x 64 on 28 x 28 pixels, the products below about eight times that. The
+    mathematics is the same, to rounding.
+    """
+    if stride > 1 and all(size == 1 for size in kernel.shape[:-2]):
+        every = (slice(None), *[slice(None, None, stride)] * (x.ndim - 2))
+        return convolve(x[every], kernel)
+    # Measured: below 16 channels (the first layer) the compiler's own gradient is the faster one.
+    if stride == 1 and max(kernel.shape[:-2]) > 1 and x.shape[-1] >= 16 and jax.default_backend() == "cpu":
+        return _convolve_dense(x, kernel)
+    return _convolve(x, kernel, stride)
+
+
+def _convolve(x: Float[Array, "..."], kernel: Float[Array, "..."], stride: int) -> Float[Array, "..."]:
+    """The compiler's own convolution."""
+    space = "DHW"[-(x.ndim - 2) :]
+    layout = (f"N{space}C", f"{space}IO", f"N{space}C")
+    padding = [((size - 1) // 2,) * 2 for size in kernel.shape[:-2]]
+    return jax.lax.conv_general_dilated(x, kernel, (stride,) * len(space), padding, dimension_numbers=layout)
+
+
+@jax.custom_jvp
+def _convolve_dense(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
+    return _convolve(x, kernel, 1)
+
+
+@_convolve_dense.defjvp
+def _convolve_dense_jvp(primals: tuple, tangents: tuple) -> tuple:
+    """A convolution is linear in each argument; only how the kernel's part is written differs from the default.
+
+    A rule for forward mode, not backward: JAX transposes it, and every kind of derivative keeps working.
+    """
+    x, kernel = primals
+    x_dot, kernel_dot = tangents
+    return _convolve(x, kernel, 1), _convolve(x_dot, kernel, 1) + _convolve_by_products(x, kernel_dot)
+
+
+def _convolve_by_products(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The same convolution as products whose TRANSPOSE (the gradient to the kernel) is cheap.
+
+    The taps along the last axis are shifts of the OUTPUT, those along the axis before it shifts of the input, so that
+    one product of (rows x channels) by (taps x features) covers both; the taps of a third axis are a loop.
+    """
+    *_, channels, features = kernel.shape
+    taps, last = kernel.shape[-4], kernel.shape[-3]
+    margins = [(0, 0)] + [((size - 1) // 2,) * 2 for size in kernel.shape[:-3]] + [(0, 0), (0, 0)]
+    padded = jnp.pad(x, margins)
+    columns = jnp.concatenate([padded[..., i : i + x.shape[-3], :, :] for i in range(taps)], axis=-1)
+    result = 0.0
+    for first in range(math.prod(kernel.shape[:-4])):
+        rows = columns[:, first : first + x.shape[1]] if x.ndim == 5 else columns
+        weights = kernel.reshape(-1, taps, last, channels, features)[first]
+        weights = weights.transpose(0, 2, 1, 3).reshape(taps * channels, last * features)
+        result = result + jnp.dot(rows.reshape(-1, taps * channels), weights)
+    result = result.reshape(*x.shape[:-1], last * features)
+    half = (last - 1) // 2
+    shifted = [_shift(result[..., j * features : (j + 1) * features], half - j) for j in range(last)]
+    return functools.reduce(jnp.add, shifted)
+
+
+def _shift(x: Float[Array, "..."], by: int) -> Float[Array, "..."]:
+    """Move along the last axis of space, zeros coming in."""
+    if by == 0:
+        return x
+    kept = x[..., : x.shape[-2] - by, :] if by > 0 else x[..., -by:, :]
+    return jnp.pad(kept, [(0, 0)] * (x.ndim - 2) + [(max(by, 0), max(-by, 0)), (0, 0)])

@@ -1,0 +1,1 @@
+"""What people read: the results table (later the report page, cards, figures)."""

@@ -1,0 +1,150 @@
+"""What is known before the first step, for the first screen, `--dry-run` and `record.json`."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from medjax import config
+from medjax.job import Job
+from medjax.report.screen import parameter_table, size
+from medjax.training.mesh import spread
+from medjax.training.replicate import Replicate
+
+
+def first_screen(job: Job, workdir: Path | str) -> str:
+    """Return the first screen: data, splits, model, devices; a line each."""
+    experiment, audit, mesh = job.experiment, job.audit, job.programs.mesh
+    patients = f"{audit.patients} patients" if audit.patients_known else "patients unknown, taken as independent"
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(job.programs.parameters))
+    count, waves = len(job.replicates), len(job.programs.waves)
+    lines = [
+        f"medjax {metadata.version('medjax')}: {experiment.name} -> {workdir}",
+        f"  data      {job.dataset.name} {job.dataset.version}: {audit.cases} cases, {patients}",
+        f"  splits    {splits(job)}",
+        f"  audit     {audited(job)}",
+        f"  target    {target(job)}",
+        f"  model     {type(experiment.model).__name__}, {parameters:,} parameters; {models(job.replicates)}"
+        + (f", in {waves} waves" if waves > 1 else ""),
+        f"  training  {job.total} steps of {job.batch} cases" + (f" each for {count} models" if count > 1 else ""),
+        f"  devices   {mesh.size} x {mesh.devices.flat[0].device_kind}: replicate {mesh.shape['replicate']} x data "
+        f"{mesh.shape['data']}; data {'resident' if job.arrays is not None else 'streamed'}",
+    ]
+    return "\n".join(lines)
+
+
+def dry_run(job: Job, workdir: Path | str) -> str:
+    """Return the resolved experiment, the parameter table, the first screen and the memory that a step needs."""
+    parts = [
+        config.dumps(job.experiment),
+        parameter_table(job.programs.parameters),
+        first_screen(job, workdir),
+        f"  memory    {memory(job)}",
+        "nothing was trained (--dry-run)",
+    ]
+    return "\n\n".join(parts[:3]) + "\n" + "\n".join(parts[3:])
+
+
+def splits(job: Job) -> str:
+    """Return the number of cases in each split or fold."""
+    names, counts = np.unique(job.partition.assignment.astype(str), return_counts=True)
+    known = ["train", "validation", "test"]
+    rows = sorted(
+        zip(names, counts, strict=True), key=lambda row: (known.index(row[0]) if row[0] in known else 9, row[0])
+    )
+    if job.partition.folds:
+        text = f"{len(rows)} folds by patient of {', '.join(str(count) for _, count in rows)} cases"
+        held = len(job.partition.parts[0].validation)
+        return text + (f"; {held} training cases of the first fold held back for choices" if held else "")
+    sealed = {"test": " (sealed)"}
+    return ", ".join(f"{name} {count}{sealed.get(str(name), '')}" for name, count in rows)
+
+
+def audited(job: Job) -> str:
+    """Return what the leak audit found, in one line."""
+    audit = job.audit
+    if not audit.duplicate_groups:
+        text = "no patient in two splits, no identical cases"
+    else:
+        across = ", ".join(f"{count} across {pair}" for pair, count in audit.across.items()) or "none across splits"
+        text = (
+            f"no patient in two splits; {audit.duplicate_cases} cases in {audit.duplicate_groups} groups of identical "
+            f"inputs ({across})"
+        )
+    return text + (f"; {len(audit.conflicting)} with conflicting targets" if audit.conflicting else "")
+
+
+def target(job: Job) -> str:
+    """Return the classes with their counts among the cases that training may see, or the range of the values."""
+    task = job.experiment.task
+    if task.kind == "value":
+        known = job.targets[~np.isnan(job.targets)]
+        unit = f" {task.unit}" if getattr(task, "unit", "") else ""
+        return f"{task.target}: {known.min():.4g} to {known.max():.4g}{unit}, {len(known)} known"
+    counts = np.bincount(job.targets, minlength=len(task.classes))
+    sealed = " (without the sealed test cases)" if len(job.partition.test) else ""
+    names = [
+        f"{name} {count}" + (" [positive]" if name == task.positive else "")
+        for name, count in zip(task.classes, counts, strict=True)
+    ]
+    return ", ".join(names) + sealed
+
+
+def models(replicates: list[Replicate]) -> str:
+    """Return how many models are trained."""
+    seeds, folds = {m.seed_number for m in replicates}, {m.fold for m in replicates}
+    if folds == {-1}:
+        return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    return f"{len(replicates)} replicates ({len(seeds)} seeds, {len(folds)} folds)"
+
+
+def memory(job: Job) -> str:
+    """Return the memory that the compiled training step needs on a device, as the compiler states it."""
+    programs, mesh = job.programs, job.programs.mesh
+    count, rows = len(programs.waves[0]), spread(mesh, "replicate")
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype, sharding=rows), programs.state)
+    cell = spread(mesh, "replicate", "data")
+    batch = {
+        "index": jax.ShapeDtypeStruct((count, job.batch), np.int32, sharding=cell),
+        "weight": jax.ShapeDtypeStruct((count, job.batch), np.float32, sharding=cell),
+    }
+    resident: dict[str, Any] = {}
+    if job.arrays is not None:
+        resident = {k: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=spread(mesh)) for k, v in job.arrays.items()}
+    else:
+        batch |= {
+            k: jax.ShapeDtypeStruct((count, job.batch, *x.shape), x.dtype, sharding=cell) for k, x in job.shapes.items()
+        }
+    step: Any = programs.train
+    analysis = step.lower(state, resident, batch).compile().memory_analysis()
+    if analysis is None:
+        return "the compiler of this platform gives no estimate"
+    fixed, work = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
+    return f"{size(fixed + work)} a device by the compiler's estimate: {size(fixed)} state and data, {size(work)} while a step runs"
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, devices and the commit of the working folder, for the record."""
+    packages = ("medjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "scikit-learn")
+    devices = jax.devices()
+    return {
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "devices": {"count": len(devices), "kind": devices[0].device_kind, "platform": devices[0].platform},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the package's checkout, with "+" where files differ from it; None outside of one."""
+    here = Path(__file__).parent
+    try:
+        run = ["git", "-C", str(here)]
+        commit = subprocess.run([*run, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        changed = subprocess.run([*run, "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,0 +1,252 @@
+"""The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
+
+import textwrap
+
+WIDTH = 108
+_COLUMNS = (25, 28, 28, 27)  # metric, ours, reference, paired difference
+
+NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "PPV",
+    "negative_predictive_value": "NPV",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "matthews": "Matthews correlation",
+    "brier": "Brier",
+    "log_loss": "log loss",
+    "mean_squared_error": "mean squared error",
+    "mean_absolute_error": "mean absolute error",
+    "r2": "R2",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+}
+MACRO = {"auroc": "AUROC, macro", "f1": "F1, macro"}
+_UNBOUNDED = ("mean_squared_error", "mean_absolute_error")
+
+
+def results_table(evaluation: dict, header: dict | None = None) -> str:
+    """The table, from the content of evaluation/<split>.json and a header that may lack any key.
+
+    Header keys: `title`, `validation` (kind, such as "INTERNAL cross-validation" or "EXTERNAL"), `folds`, `seeds`,
+    `positive`, `cases`, `patients` (a number, or "patients unknown (taken as independent)"), `excluded`, `missing`,
+    `duplicates`, `plan` (hash), `opening` (line), `name` (of our column).
+    """
+    header = header or {}
+    lines = [*_heading(evaluation, header), "", *_body(evaluation, header)]
+    lines += ["", *_below(evaluation, header)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+# Numbers.
+
+
+def _fixed(value: float, decimals: int, *, signed: bool = False) -> str:
+    """A number without its leading zero, as medical journals print shares: .95, -.003."""
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    if float(text) == 0:  # no "-.000"
+        text = f"{0.0:.{decimals}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
+
+
+def _decimals(entry: dict) -> int:
+    """Two decimals where the interval is wide, three where it is not; more would claim what the data cannot say."""
+    if entry.get("low") is None or entry.get("high") is None:
+        return 3
+    width = entry["high"] - entry["low"]
+    return 2 if width > 0.2 else 3 if width > 0.002 else 4
+
+
+def _number(value: float, decimals: int, name: str = "", *, signed: bool = False) -> str:
+    if name in _UNBOUNDED or abs(value) >= 100:
+        return f"{value:+.4g}" if signed else f"{value:.4g}"
+    return _fixed(value, decimals, signed=signed)
+
+
+def _cell(entry: dict | None, decimals: int, name: str = "", *, signed: bool = False) -> str:
+    if not entry:
+        return ""
+    if entry.get("estimate") is None:
+        return "undefined"
+    text = _number(entry["estimate"], decimals, name, signed=signed)
+    if entry.get("low") is None:
+        return f"{text} (no interval)"
+    low, high = (_number(entry[side], decimals, name, signed=signed) for side in ("low", "high"))
+    text = f"{text} ({low} to {high})"
+    return f"{text} {entry['numerator']}/{entry['denominator']}" if "numerator" in entry else text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _row(*cells: str) -> str:
+    """Cells in columns; a cell that is too long pushes the others on."""
+    text = ""
+    for cell, start in zip(cells, (0, 25, 53, 81), strict=False):
+        text = text.ljust(start) if len(text) < start else text + "  "
+        text += cell
+    return text.rstrip()
+
+
+def _wrap(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
+# Parts.
+
+
+def _heading(evaluation: dict, header: dict) -> list[str]:
+    counts = evaluation.get("counts", {})
+    folds, seeds = header.get("folds", counts.get("folds")), header.get("seeds", counts.get("seeds"))
+    title = f"{header.get('title', 'Results')}: {header.get('validation', 'validation')}"
+    if folds and seeds:
+        title += f", {folds} folds x {seeds} seed{'s' * (seeds != 1)}, out-of-fold"
+    elif seeds:
+        title += f", {seeds} seed{'s' * (seeds != 1)}"
+    positive = header.get("positive", counts.get("positive"))
+    if positive is not None:
+        title += f"; positive class: {positive}"
+    parts = []
+    cases = header.get("cases", counts.get("cases"))
+    patients = header.get("patients", counts.get("patients"))
+    if patients is not None and not isinstance(patients, str):
+        patients = f"{patients} patients"
+    parts.append(", ".join(str(part) for part in (f"{cases} cases" if cases is not None else None, patients) if part))
+    classes = counts.get("classes", {})
+    if positive in classes and counts.get("cases"):
+        events = classes[positive]["cases"]
+        parts.append(f"{events} {positive} ({_percent(events / counts['cases'])})")
+    elif classes:
+        parts.append(", ".join(f"{count['cases']} {name}" for name, count in classes.items()))
+    parts += [f"{header[key]} {key}" for key in ("excluded", "missing", "duplicates") if header.get(key) is not None]
+    if counts.get("without_target"):
+        parts.append(f"{counts['without_target']} without target")
+    if header.get("plan"):
+        parts.append(f"plan {header['plan']}")
+    lines = _wrap(title) + _wrap("; ".join(part for part in parts if part))
+    return lines + (_wrap(str(header["opening"])) if header.get("opening") else [])
+
+
+def _label(name: str, evaluation: dict) -> str:
+    binary = evaluation.get("threshold") is not None
+    label = NAMES.get(name, name) if binary else MACRO.get(name, NAMES.get(name, name))
+    counts = evaluation.get("counts", {})
+    if name in ("sensitivity", "specificity") and binary:
+        label += f", thr. {_threshold(evaluation['threshold'])}"
+    if name in ("positive_predictive_value", "negative_predictive_value") and "prevalence" in counts:
+        label += f" at {_percent(counts['prevalence'])}"
+    return label + ("  [primary]" if name == evaluation.get("primary") else "")
+
+
+def _threshold(value: float) -> str:
+    return _fixed(value, 2) if round(value, 2) == value else f"{value:.3g}".replace("0.", ".", 1)
+
+
+def _body(evaluation: dict, header: dict) -> list[str]:
+    seeds = header.get("seeds", evaluation.get("counts", {}).get("seeds"))
+    ours = f"{header.get('name', 'medjax')}" + (f" ({seeds} seed{'s' * (seeds != 1)})" if seeds else "")
+    reference, compared = evaluation.get("reference", {}), evaluation.get("comparison", {})
+    other = reference.get("name", "reference") if reference else ""
+    lines = [_row("", ours, other, "paired difference" if compared else "")]
+    metrics = evaluation.get("metrics", {})
+    primary = evaluation.get("primary")
+    for name in sorted(metrics, key=lambda name: name != primary):
+        entry, difference = metrics[name], compared.get("predictors", {}).get(name)
+        decimals = max(_decimals(entry), 3 if name == primary else 2)
+        cells = [_cell(entry, decimals, name), _cell(reference.get("metrics", {}).get(name), decimals, name)]
+        cells.append(_cell(difference, max(decimals, 3), name, signed=True))
+        lines.append(_row(_label(name, evaluation), *cells))
+        if name == primary and difference and "verdict" in difference:
+            lines.append(_row("", "", "", difference["verdict"].replace("0.", ".")))
+        if name == "brier" and "base_rate_alone" in entry:
+            lines[-1] = _row(f"Brier (base rate {_fixed(entry['base_rate_alone'], 3)})", *cells)
+    for label, entry in _extra_rows(evaluation):
+        lines.append(_row(label, _cell(entry, 2 if _decimals(entry) < 3 else 3)))
+    return lines + _classes(evaluation)
+
+
+def _extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
+    rows = []
+    for item in evaluation.get("predictive_values", []):
+        for key in ("positive_predictive_value", "negative_predictive_value"):
+            rows.append((f"{NAMES[key]} at {_percent(item['prevalence'])} (stated)", item[key]))
+    rows += [(f"{NAMES[name]}, thr. .50", entry) for name, entry in evaluation.get("at_threshold_half", {}).items()]
+    for name in ("intercept", "slope"):
+        if name in evaluation.get("calibration", {}):
+            rows.append((f"calibration {name}", evaluation["calibration"][name]))
+    for item in evaluation.get("net_benefit", []):
+        everyone = item["treat_all"]["estimate"]
+        label = f"net benefit at {_threshold(item['threshold'])}"
+        rows += [(label, item["model"])]
+        if everyone is not None:
+            rows.append(("  over best of all, none" if everyone > 0 else "  over treating none", item["difference"]))
+    return rows
+
+
+def _classes(evaluation: dict) -> list[str]:
+    """One line a class against the rest, where there are more than two."""
+    classes = evaluation.get("classes", {})
+    if len(classes) < 3:
+        return []
+    lines = ["", _row("class against the rest", "AUROC", "sensitivity", "PPV")]
+    for name, entries in classes.items():
+        shown = [entries[key] for key in ("auroc", "sensitivity", "positive_predictive_value")]
+        label = name if len(name) <= 23 else name[:22] + "."
+        lines.append(_row(label, *(_cell(entry, _decimals(entry)) for entry in shown)))
+    return lines
+
+
+def _below(evaluation: dict, header: dict) -> list[str]:
+    primary, lines = evaluation.get("primary"), []
+    entry = evaluation.get("metrics", {}).get(primary, {})
+    label, seeds = NAMES.get(primary, str(primary)), entry.get("seeds", {})
+    spread = []
+    if seeds.get("standard_deviation") is not None:
+        mean = _number(seeds["mean"], 3, primary)
+        spread.append(f"single seeds, {label}: mean {mean}, sd {_number(seeds['standard_deviation'], 4, primary)}")
+    folds = evaluation.get("folds", {})
+    if folds.get("minimum") is not None:
+        ends = (_number(folds[end], 3, primary) for end in ("minimum", "maximum"))
+        spread.append("folds: min {}, max {}".format(*ends))
+    lines += _wrap("; ".join(spread)) if spread else []
+    methods = evaluation.get("comparison", {}).get("methods", {}).get(primary)
+    if methods and methods.get("low") is not None:
+        cell = _cell(methods, 3, primary, signed=True)
+        lines += _wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
+    lines += _matrix(evaluation)
+    groups: dict[str, list[str]] = {}
+    for name, one in evaluation.get("metrics", {}).items():
+        groups.setdefault(one.get("method", "none"), []).append(NAMES.get(name, name))
+    methods_text = "; ".join(f"{', '.join(names)}: {method}" for method, names in groups.items())
+    condition = evaluation.get("conditional_on", "the trained models")
+    level = f"{100 * evaluation.get('level', 0.95):g} %"
+    lines += _wrap(
+        f"Intervals: {level}; conditional on {condition}, training-set variation not included. {methods_text}."
+    )
+    compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary, {})
+    detectable = compared.get("smallest_detectable_difference")
+    closing = ""
+    if detectable:
+        closing = f"Smallest {label} difference detectable here with power .80: {_number(detectable, 3, primary)}. "
+    external = "external" in str(header.get("validation", "")).lower()
+    closing += "Evidence for these patients' sites only." if external else "Not evidence for other hospitals."
+    lines += _wrap(closing)
+    warned: dict[str, list[str]] = {}
+    for name, one in evaluation.get("metrics", {}).items():
+        if text := one.get("warning") or one.get("reason"):
+            warned.setdefault(text, []).append(NAMES.get(name, name))
+    for text, names in warned.items():
+        lines += _wrap(f"WARNING, {', '.join(names)}: {text}.")
+    return lines
+
+
+def _matrix(evaluation: dict) -> list[str]:
+    matrix, names = evaluation.get("confusion_matrix"), list(evaluation.get("counts", {}).get("classes", {}))
+    if not matrix or len(names) != len(matrix) or len(names) > 12:
+        return []
+    rows = [f"{name}: {' '.join(str(count) for count in row)}" for name, row in zip(names, matrix, strict=True)]
+    return _wrap(f"Confusion matrix (true class: predicted {', '.join(names)}): {'; '.join(rows)}")

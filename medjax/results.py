@@ -1,0 +1,202 @@
+"""From predictions to a judged result: the frozen plan, the reference model on the same cases, the files of the run."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medjax import baselines, config, folder
+from medjax.data.ledger import Opening
+from medjax.errors import InputError
+from medjax.evidence.decision import choose_threshold
+from medjax.evidence.evaluation import evaluate
+from medjax.evidence.predictions import Predictions, ensemble, write_csv
+from medjax.experiment import Experiment
+from medjax.job import Job
+
+KINDS = {
+    "out_of_fold": "INTERNAL validation",
+    "validation": "INTERNAL validation (cases on which choices were made)",
+    "test": "TEST set",
+    "external": "EXTERNAL validation",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed before a test set is opened: model, threshold, metrics; its hash goes into the ledger."""
+
+    content: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the content."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+
+
+def freeze(experiment: Experiment, validation: Predictions | None, data: str, model: str) -> Plan:
+    """Fix the plan; a threshold rule is applied to validation predictions here, and never again.
+
+    Args:
+        experiment: resolved.
+        validation: predictions of the validation cases, where the threshold is chosen.
+        data: fingerprint of the data set.
+        model: digest of the delivered model.
+    """
+    settings, threshold = experiment.evaluation, experiment.evaluation.threshold
+    if isinstance(threshold, str):
+        index = experiment.task.positive_index
+        if validation is None or index is None:
+            raise InputError(f"evaluation.threshold '{threshold}' needs validation cases and a positive class")
+        threshold = choose_threshold(ensemble(validation)[:, index], validation.target == index, rule=threshold)
+    return Plan(
+        {
+            "experiment": hashlib.sha256(config.dumps(experiment).encode()).hexdigest(),
+            "evaluation": config.encode(settings),
+            "threshold": threshold,
+            "data": data,
+            "model": model,
+        }
+    )
+
+
+def together(job: Job, values: Sequence[np.ndarray], cases: Sequence[np.ndarray]) -> Predictions:
+    """Gather what replicates predict for the same cases: one member a replicate."""
+    rows = cases[0]
+    return _predictions(
+        job,
+        rows,
+        values=np.stack(values),
+        replicate=np.array([model.number for model in job.replicates]),
+        seed=np.array([model.seed_number for model in job.replicates]),
+        fold=np.full(len(rows), -1),
+    )
+
+
+def out_of_fold(job: Job, values: Sequence[np.ndarray], cases: Sequence[np.ndarray]) -> Predictions:
+    """Gather what replicates predict for the folds they held out: one member a seed.
+
+    Cases of folds that were not trained (`replicates.only`) are left out, and so is a seed that lacks a fold of others.
+    """
+    seeds = sorted({model.seed_number for model in job.replicates})
+    folds = sorted({model.fold for model in job.replicates})
+    by = {(model.seed_number, model.fold): k for k, model in enumerate(job.replicates)}
+    seeds = [seed for seed in seeds if all((seed, fold) in by for fold in folds)]
+    if not seeds:
+        raise InputError("replicates.only leaves no seed with all of its folds; nothing can be put together")
+    first = [by[seeds[0], fold] for fold in folds]
+    rows = np.concatenate([cases[k] for k in first])
+    order = np.argsort(rows, kind="stable")
+    fold = np.concatenate([np.full(len(cases[k]), job.replicates[k].fold) for k in first])
+    stacked = [np.concatenate([values[by[seed, f]] for f in folds]) for seed in seeds]
+    numbers = [
+        np.concatenate([np.full(len(cases[by[seed, f]]), job.replicates[by[seed, f]].number) for f in folds])
+        for seed in seeds
+    ]
+    return _predictions(
+        job,
+        rows[order],
+        values=np.stack(stacked)[:, order],
+        replicate=np.stack(numbers)[:, order],
+        seed=np.array(seeds),
+        fold=fold[order],
+    )
+
+
+def reference(job: Job, split: str, model: Predictions, cases: Sequence[Any] | None = None) -> Predictions | None:
+    """Fit the reference model on the training cases of each part, and predict what `model` predicted.
+
+    Args:
+        job: the run's job.
+        split: "out_of_fold", or another one.
+        model: the predictions to be compared with.
+        cases: the cases themselves behind the pipeline, where they are not development cases (test).
+    """
+    fit = job.experiment.evaluation.reference
+    if fit is None:
+        return None
+    if len(job.experiment.data.inputs) != 1:
+        raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
+    (key,) = job.experiment.data.inputs
+    inputs = (
+        job.arrays[key] if job.arrays is not None else np.stack([job.source[i][key] for i in range(len(job.source))])
+    )
+    outputs = max(len(job.experiment.task.classes), 1)
+    values = np.full((len(model.id), outputs), np.nan)
+    if split == "out_of_fold":
+        position = {name: row for row, name in enumerate(model.id)}
+        ids = np.asarray(job.dataset.index.id)[job.partition.development]
+        for number in np.unique(model.fold):
+            part = job.partition.parts[number]
+            rows = [position[ids[case]] for case in part.held_out]
+            values[rows] = fit(inputs[part.train], job.targets[part.train], inputs[part.held_out])
+    else:
+        (part,) = job.partition.parts
+        judged = np.stack([case[key] for case in cases]) if cases is not None else inputs[part.validation]
+        values[:] = fit(inputs[part.train], job.targets[part.train], judged)
+    none = np.array([-1])
+    return Predictions(
+        model.id, model.group, model.target, values[None], none, none, model.fold, model.kind, model.classes
+    )
+
+
+def judge(
+    experiment: Experiment,
+    plan: Plan,
+    predictions: Predictions,
+    name: str,
+    run: Path,
+    about: dict[str, Any],
+    compared: Predictions | None = None,
+    opening: Opening | None = None,
+) -> dict[str, Any]:
+    """Evaluate predictions under the plan, and write `predictions/<name>.csv` and `evaluation/<name>.json`.
+
+    Args:
+        experiment: resolved.
+        plan: frozen.
+        predictions: what is judged.
+        name: the split, or `external_<data>`.
+        run: the run folder.
+        about: facts for the head of the table.
+        compared: the reference model's predictions of the same cases.
+        opening: of the test set.
+    """
+    settings = experiment.evaluation
+    result = evaluate(
+        predictions,
+        positive=experiment.task.positive_index if len(experiment.task.classes) == 2 else None,
+        threshold=plan.content["threshold"],
+        primary=settings.primary,
+        resamples=settings.resamples,
+        seed=experiment.seed,
+        reference=compared,
+        reference_name=baselines.name(settings.reference) if compared is not None else "",
+        margin=settings.margin,
+        prevalences=settings.prevalences,
+        decision_thresholds=(settings.decision_threshold,),
+    )
+    kind = name.partition("_")[0] if name.startswith("external") else name
+    head: dict[str, Any] = {"kind": KINDS[kind], "split": name, "plan": plan.hash, **about}
+    if opening is not None:
+        head["opening"] = f"opening {opening.number}, {opening.models} model{'s' if opening.models != 1 else ''}"
+    result = {"about": head, **result}
+    write_csv(run / folder.predictions(name), predictions)
+    folder.write_json(run / folder.evaluation(name), result)
+    return result
+
+
+def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
+    index, development = job.dataset.index, job.partition.development[rows]
+    return Predictions(
+        id=np.asarray(index.id)[development],
+        group=np.asarray(index.group)[development],
+        target=job.targets[rows],
+        kind=job.experiment.task.kind,
+        classes=job.experiment.task.classes,
+        **members,
+    )

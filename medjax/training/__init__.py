@@ -1,0 +1,1 @@
+"""State, step, loop: everything between a batch and trained parameters."""

@@ -1,0 +1,116 @@
+"""Checkpoints: the last two states, written in the background, each with a digest of its content."""
+
+import hashlib
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from medjax.errors import InputError
+
+KEEP = 2
+
+
+def leaves(tree: Any) -> dict[str, np.ndarray]:
+    """Return the leaves of a host tree by path."""
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def digest(tree: Any) -> str:
+    """Return the SHA-256 over paths, types, shapes and bytes of a host tree."""
+    sha = hashlib.sha256()
+    for path, leaf in leaves(tree).items():
+        sha.update(f"{path} {leaf.dtype} {leaf.shape}\n".encode())
+        sha.update(np.ascontiguousarray(leaf).data)
+    return sha.hexdigest()
+
+
+class Writer:
+    """Saves states one after the other in a background thread, and keeps the last two that are complete."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future | None = None
+
+    def save(self, step: int, state: Any) -> None:
+        """Start saving a host tree that nobody changes afterwards; waits for the save before, and raises its error."""
+        self.wait()
+        self._pending = self._thread.submit(_write, self.folder, step, state)
+
+    def wait(self) -> None:
+        """Wait until the last save is on disk.
+
+        Raises:
+            InputError: it could not be written (full disk, no permission); the checkpoints before it are untouched.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            try:
+                pending.result()
+            except Exception as error:  # orbax and tensorstore raise many kinds
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                raise InputError(
+                    f"{self.folder}: the checkpoint could not be written ({reason}); the checkpoints before it are kept: "
+                    "make room and run the same command again to continue"
+                ) from error
+
+
+def steps(folder: Path) -> list[int]:
+    """Return the complete checkpoints, oldest first; what an interrupted save left behind is no checkpoint."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+
+
+def restore(folder: Path, like: Any) -> tuple[int, Any, list[str]]:
+    """Return (step, state, warnings) of the newest checkpoint whose content is what was saved.
+
+    Args:
+        folder: the run's `checkpoints`.
+        like: a tree of arrays or shapes with the structure to restore into.
+
+    Raises:
+        InputError: there is no checkpoint, none is intact, or the tree belongs to another model.
+    """
+    found, problems = steps(folder), []
+    like = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+    for step in reversed(found):
+        try:
+            metadata: Any = ocp.metadata(str(folder / str(step))).custom_metadata or {}
+            expected = {path: [list(x.shape), str(x.dtype)] for path, x in leaves(like).items()}
+            _compare(metadata.get("leaves", expected), expected, folder / str(step))
+            state = ocp.load(str(folder / str(step)), like)
+            if digest(state) != metadata.get("digest"):
+                raise ValueError("its content is not what was saved (the digest differs)")
+        except InputError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            problems.append(f"checkpoint {folder.name}/{step} cannot be used: {reason[:200]}")
+            continue
+        return step, state, [f"{problem}; falling back to {folder.name}/{step}" for problem in problems]
+    detail = "; ".join(problems) or "there is none"
+    raise InputError(f"{folder}: no usable checkpoint ({detail}); delete the run folder and train again")
+
+
+def _write(folder: Path, step: int, state: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)  # orbax's threads wait minutes for a folder that cannot be made
+    described: Any = {path: [list(x.shape), str(x.dtype)] for path, x in leaves(state).items()}
+    metadata = {"digest": digest(state), "leaves": described}
+    ocp.save(str(folder / str(step)), state, overwrite=True, custom_metadata=metadata)
+    for old in steps(folder)[:-KEEP]:
+        shutil.rmtree(folder / str(old))
+
+
+def _compare(saved: dict[str, Any], expected: dict[str, Any], where: Path) -> None:
+    for path in [*expected, *saved]:
+        if saved.get(path) != expected.get(path):
+            raise InputError(
+                f"{where}: it belongs to another model: {path} is {saved.get(path, 'absent')} there and "
+                f"{expected.get(path, 'absent')} here"
+            )

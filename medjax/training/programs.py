@@ -1,0 +1,114 @@
+"""The compiled functions of a run: one set for all waves, mapped over replicates and laid out on the mesh."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from medjax.experiment import Experiment
+from medjax.training import mesh as meshes
+from medjax.training.replicate import default_together, has_convolutions, over_replicates, waves
+from medjax.training.state import TrainState, initialise, select
+from medjax.training.step import gather, predict_step, train_step
+
+Shapes = dict[str, jax.ShapeDtypeStruct]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Functions on a wave of replicates; every argument but `resident` has a leading replicate axis.
+
+    Attributes:
+        mesh: the devices.
+        waves: which replicates train together, clones included.
+        initialise: (seeds, fitted) -> state.
+        train: (state, resident, batch) -> (state, sums); the state is donated.
+        predict: (variables, fitted, resident, batch) -> predictions.
+        select: (state, metric) -> state with the best kept.
+        state: shapes of one replicate's state.
+        convolutions: whether the model convolves.
+    """
+
+    mesh: jax.sharding.Mesh
+    waves: list[Int[np.ndarray, " wave"]]
+    initialise: Callable
+    train: Callable
+    predict: Callable
+    select: Callable
+    state: TrainState
+    convolutions: bool
+
+    @property
+    def parameters(self) -> Any:
+        """Shapes of one replicate's parameters."""
+        return self.state.variables["params"]
+
+
+def build(
+    experiment: Experiment,
+    shapes: Shapes,
+    fitted: dict[str, Any],
+    count: int,
+    total_steps: int,
+    patience: int | None,
+    batch: int | None,
+    devices: Sequence[Any] | None = None,
+) -> Programs:
+    """Map the pure functions of one replicate over waves of them, and compile each once.
+
+    Args:
+        experiment: resolved.
+        shapes: of one case's arrays, by key.
+        fitted: one replicate's fitted tree (its shapes count).
+        count: how many replicates.
+        total_steps: the length of training.
+        patience: steps without a better validation after which a replicate stops.
+        batch: cases a step and replicate; None where nothing is trained.
+        devices: default all.
+    """
+    inputs = model_input_shapes(experiment, shapes)
+    start = partial(initialise, experiment, inputs, total_steps)
+    state = jax.eval_shape(start, np.uint32(0), fitted)
+    example = {key: jax.ShapeDtypeStruct((1, *x.shape), x.dtype) for key, x in shapes.items()}
+    convolutions = has_convolutions(partial(predict_step, experiment), state.variables, state.fitted, example)
+    platform = (devices or jax.devices())[0].platform
+    together = experiment.replicates.together or default_together(count, convolutions, platform)
+    micro = None if batch is None else batch // experiment.training.accumulate
+    mesh = meshes.make(experiment.training.mesh, together, micro, devices)
+    every = waves(count, together, mesh.shape["replicate"])
+    size = len(every[0])
+
+    def train(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any]:
+        return train_step(experiment, total_steps, state, gather(resident, batch))
+
+    def predict(variables: Any, fitted: Any, resident: Any, batch: Any) -> Any:
+        return predict_step(experiment, variables, fitted, gather(resident, batch))
+
+    def over(function: Callable, *axes: int | None, **settings: Any) -> Callable:
+        outputs = meshes.spread(mesh, "replicate")
+        return jax.jit(over_replicates(function, size, axes), out_shardings=outputs, **settings)
+
+    return Programs(
+        mesh=mesh,
+        waves=every,
+        initialise=over(start, 0, 0),
+        train=over(train, 0, None, 0, donate_argnums=0),
+        predict=over(predict, 0, 0, None, 0),
+        select=over(lambda state, metric: select(state, metric, patience), 0, 0),
+        state=state,
+        convolutions=convolutions,
+    )
+
+
+def model_input_shapes(experiment: Experiment, shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Return the shapes that the model is initialised with: a batch of one, in floating point."""
+    return tuple(
+        jax.ShapeDtypeStruct(
+            (1, *shapes[key].shape), shapes[key].dtype if np.issubdtype(shapes[key].dtype, np.floating) else np.float32
+        )
+        for key in experiment.data.inputs
+    )

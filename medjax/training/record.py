@@ -1,0 +1,40 @@
+"""metrics.jsonl and the TensorBoard events beside it: one line a logged step, also across interruptions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from medjax.folder import METRICS
+
+
+class MetricsLog:
+    """Appends lines; lines of steps that a resumed run takes again are dropped when it opens."""
+
+    def __init__(self, folder: Path, start: int):
+        from tensorboardX import SummaryWriter
+
+        self._path = folder / METRICS
+        kept = []
+        if self._path.exists():
+            for line in self._path.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:  # the last line of a killed run may be torn
+                    continue
+                if row["step"] < start:
+                    kept.append(json.dumps(row))
+        self._path.write_text("".join(line + "\n" for line in kept))
+        self._file = self._path.open("a")
+        self._events = SummaryWriter(str(folder), purge_step=start, flush_secs=10)
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Append the named values of a step."""
+        self._file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._file.close()
+        self._events.close()

@@ -1,0 +1,103 @@
+"""One optimizer step and one prediction, as pure functions of a state and a batch."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from medjax import augment
+from medjax.experiment import Experiment
+from medjax.keys import named
+from medjax.preprocess import standardise
+from medjax.training import optimizer
+from medjax.training.state import TrainState
+
+Batch = dict[str, Any]
+Sums = dict[str, Float[Array, ""]]
+
+
+def gather(resident: Batch, batch: Batch) -> Batch:
+    """Complete a batch with the rows of a data set that lies on the device; `{}` where batches are streamed."""
+    return {**{key: values[batch["index"]] for key, values in resident.items()}, **batch}
+
+
+def model_inputs(experiment: Experiment, fitted: dict[str, Any], batch: Batch) -> tuple[Float[Array, "batch ..."], ...]:
+    """Return what the model is called with: floating point, standardised where the experiment says so."""
+    arrays = []
+    for key in experiment.data.inputs:
+        array = batch[key]
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            array = array.astype(jnp.float32)
+        if key in experiment.standardise:
+            array = standardise(fitted[key], array)
+        arrays.append(array)
+    return tuple(arrays)
+
+
+def train_step(experiment: Experiment, total_steps: int, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+    """Take one optimizer step of one replicate.
+
+    Args:
+        experiment: resolved.
+        total_steps: the length of training (for the schedule).
+        state: before the step.
+        batch: inputs, target, `index` and `weight`, each with a leading batch axis.
+
+    Returns:
+        The state after the step, and sums: `loss` and `weight` (their ratio is the mean loss) and `gradient_norm`.
+    """
+    key = jax.random.key(state.seed)
+    if experiment.augment:
+        batch = augment.apply_batch(experiment.augment, named(key, "augment"), state.step, batch["index"], batch)
+    dropout = jax.random.fold_in(named(key, "dropout"), state.step)
+    variables = state.variables
+    params, model_state = variables["params"], {k: v for k, v in variables.items() if k != "params"}
+
+    def loss_sum(params: Any, model_state: Any, micro: Batch, number: int) -> tuple[Any, tuple[Any, Any]]:
+        inputs = model_inputs(experiment, state.fitted, micro)
+        rngs = {"dropout": jax.random.fold_in(dropout, number)}
+        outputs, new_state = experiment.model.apply(
+            {"params": params, **model_state}, *inputs, train=True, rngs=rngs, mutable=list(model_state)
+        )
+        values, weights = experiment.task.losses(outputs, micro, state.fitted)
+        total = jnp.where(weights > 0, values * weights, 0).sum()
+        return total, (weights.sum(), new_state)
+
+    # Accumulation is unrolled: convolution gradients inside lax.scan are several times slower on a CPU (jax issue 12868)
+    parts = experiment.training.accumulate
+    gradients, total, weight = None, jnp.zeros(()), jnp.zeros(())
+    for number in range(parts):
+        # Every parts-th row, so that a batch that is sharded over devices stays where it is.
+        micro = jax.tree.map(lambda x, n=number: x[n::parts], batch) if parts > 1 else batch
+        (part, (part_weight, new_state)), part_gradients = jax.value_and_grad(loss_sum, has_aux=True)(
+            params, model_state, micro, number
+        )
+        model_state = {**model_state, **new_state}
+        total, weight = total + part, weight + part_weight
+        gradients = part_gradients if gradients is None else jax.tree.map(jnp.add, gradients, part_gradients)
+    divisor = jnp.where(weight > 0, weight, 1)
+    gradients = jax.tree.map(lambda g: (g / divisor).astype(g.dtype), gradients)
+
+    transform = optimizer.build(experiment.optimizer, params, total_steps)
+    updates, moments = transform.update(gradients, state.moments, params)
+    variables = {"params": optax.apply_updates(params, updates), **model_state}
+    average = state.average
+    if average is not None and experiment.training.ema is not None:
+        count = state.step.astype(jnp.float32)
+        decay = jnp.minimum(experiment.training.ema, (1 + count) / (10 + count))  # young averages forget their start
+        average = jax.tree.map(lambda a, v: (decay * a + (1 - decay) * v).astype(v.dtype), average, variables)
+    after = dataclasses.replace(state, step=state.step + 1, variables=variables, moments=moments, average=average)
+    if experiment.training.patience is not None:
+        after = jax.tree.map(lambda new, old: jnp.where(state.stopped, old, new), after, state)
+    return after, {"loss": total, "weight": weight, "gradient_norm": optax.tree.norm(gradients)}
+
+
+def predict_step(
+    experiment: Experiment, variables: dict[str, Any], fitted: dict[str, Any], batch: Batch
+) -> Float[Array, "batch values"]:
+    """Return one replicate's predictions for a batch: probabilities of the classes, or a value."""
+    outputs: Any = experiment.model.apply(variables, *model_inputs(experiment, fitted, batch), train=False)
+    return experiment.task.predict(outputs, fitted)

@@ -1,0 +1,131 @@
+import dataclasses
+import json
+from functools import partial
+
+import flax.linen as nn
+import jax
+import optax
+import pytest
+
+from medjax import config
+from medjax.errors import InputError
+from medjax.experiment import Experiment
+from medjax.models import Perceptron
+
+
+def test_json_rebuilds_the_same_experiment(small):
+    text = config.dumps(small)
+    again = config.decode(json.loads(text))
+    assert isinstance(again, Experiment)
+    assert config.dumps(again) == text
+    assert again.optimizer.transform is optax.adam
+
+
+def test_public_names_are_public():
+    assert config.public_name(optax.adamw) == "optax.adamw"
+    assert config.public_name(jax.nn.gelu) in ("jax.nn.gelu", "flax.linen.gelu")
+    assert config.public_name(Perceptron) in ("medjax.models.Perceptron", "medjax.models.perceptron.Perceptron")
+
+
+def test_lambdas_and_closures_are_refused_by_name():
+    def inner(x):
+        return x
+
+    for thing in (lambda x: x, inner):
+        with pytest.raises(InputError, match="lambda or a function inside a function"):
+            config.encode({"f": thing})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os.system", "medjax.config.Path", "medjax.config.importlib.import_module", "builtins.eval", "medjax.config._build"],
+)
+def test_names_outside_the_allowed_roots_are_refused(name):
+    with pytest.raises(InputError):
+        config.decode({"def": name})
+
+
+def test_override_changes_one_key_and_keeps_the_rest(small):
+    changed = config.override(small, ["training.duration.steps=7", "model.hidden=[4, 4]", "optimizer.transform.b1=0.5"])
+    assert changed.training.duration.steps == 7
+    assert changed.model.hidden == (4, 4)
+    assert changed.optimizer.transform.keywords == {"b1": 0.5}
+    assert len(config.differences(config.encode(small), config.encode(changed))) == 3
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.batchsize=3", "did you mean 'batch_size'"),
+        ("training.batch_size=many", "is not of type"),
+        ("training.batch_size=1.5", "is not of type"),
+        ("training.log_every=true", "is not of type"),
+        ("optimizer.transform.b3=1", "did you mean 'b2'"),
+        ("training.duration.epochs=3", "steps and epochs"),
+        ("replicates.seeds.x=1", "has no keys"),
+        ("nothing", "key.sub=value"),
+        ("model.hidden.3=1", "not a position"),
+        ("task.loss=hinge", "is not of type"),
+    ],
+)
+def test_a_wrong_override_is_named(small, assignment, message):
+    with pytest.raises(InputError, match=message):
+        config.override(small, [assignment])
+
+
+def test_a_config_file_with_its_own_model_round_trips(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import flax.linen as nn\n"
+        "class Own(nn.Module):\n"
+        "    width: int = 3\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x, *, train):\n"
+        "        return nn.Dense(self.width)(x)\n"
+        "experiment = {'model': Own(width=5)}\n"
+    )
+    loaded = config.load_experiment(path)
+    assert loaded["model"].width == 5
+    assert config.encode(loaded)["model"]["class"] == "configs.own.Own"
+    assert isinstance(loaded["model"], nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("x = 1\n", "defines no 'experiment'"), ("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"), ("x = = 1", "line 1")],
+)
+def test_a_broken_config_file_is_named_with_its_line(tmp_path, text, message):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        config.load_experiment(path)
+
+
+def test_a_missing_config_file_suggests_the_nearest(tmp_path):
+    (tmp_path / "breast.py").write_text("experiment = 1")
+    with pytest.raises(InputError, match="did you mean '.*breast.py'"):
+        config.load_experiment(tmp_path / "brest.py")
+
+
+def test_numbers_that_json_does_not_have_are_refused():
+    with pytest.raises(InputError, match="not a finite number"):
+        config.encode({"rate": float("nan")})
+
+
+def test_partials_with_positions_are_refused():
+    with pytest.raises(InputError, match="as keywords"):
+        config.encode(partial(optax.adam, 0.1))
+
+
+def test_types_of_nested_fields_are_checked():
+    @dataclasses.dataclass(frozen=True)
+    class Pair:
+        first: int
+        second: tuple[float, ...]
+
+    built = config._build(Pair, {"first": 1, "second": (1.0, 2)}, "pair")
+    assert built == Pair(1, (1.0, 2))
+    with pytest.raises(InputError, match="second"):
+        config._build(Pair, {"first": 1, "second": (1.0, "2")}, "pair")
+    with pytest.raises(InputError, match="'second' is missing"):
+        config._build(Pair, {"first": 1}, "pair")

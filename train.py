@@ -1,0 +1,25 @@
+"""Train an experiment: python train.py --config configs/breast_cancer.py --set training.duration.epochs=50."""
+
+import argparse
+from pathlib import Path
+
+from medjax.cli import guarded, train_command
+
+parser = argparse.ArgumentParser(
+    description="Train an experiment, judge it, and print the table of results. The same command on a folder that "
+    "holds an unfinished run continues it.",
+)
+parser.add_argument(
+    "--config", type=Path, default=Path("configs/breast_cancer.py"), help="experiment file (%(default)s)"
+)
+parser.add_argument("--workdir", type=Path, help="run folder (runs/<name of the experiment>)")
+parser.add_argument(
+    "--set", action="append", default=[], metavar="KEY.SUB=VALUE", dest="assignments",
+    help="change a key of the experiment, for example --set training.batch_size=32; may be given several times",
+)  # fmt: skip
+parser.add_argument("--data-dir", type=Path, help="folder of original data files (the environment's MEDJAX_DATA)")
+parser.add_argument("--dry-run", action="store_true", help="show experiment, parameters and splits; train nothing")
+
+if __name__ == "__main__":
+    arguments = parser.parse_args()
+    raise SystemExit(guarded(train_command, arguments))
