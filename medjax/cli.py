@@ -161,4 +161,4 @@ def main() -> int:
 def _show(evaluation: dict[str, Any]) -> None:
     from medjax.report.table import results_table
 
-    print(results_table(evaluation))
+    print(results_table(evaluation, evaluation["about"]))

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Num
 def softmax_cross_entropy(
     logits: Float[Array, "batch classes"],
     labels: Int[Array, " batch"],
-    label_smoothing: float | Float[Array, ""] = 0.0,
+    label_smoothing: float | int | Float[Array, ""] = 0.0,
 ) -> Float[Array, " batch"]:
     """Cross-entropy of one class among several, in nats.
 
@@ -35,7 +35,7 @@ def softmax_cross_entropy(
 def sigmoid_cross_entropy(
     logits: Float[Array, "*shape"],
     targets: Num[Array, "*shape"],
-    label_smoothing: float | Float[Array, ""] = 0.0,
+    label_smoothing: float | int | Float[Array, ""] = 0.0,
 ) -> Float[Array, "*shape"]:
     """Cross-entropy of one yes-or-no question, or of several independent ones, in nats and element by element.
 

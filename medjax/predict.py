@@ -47,7 +47,7 @@ def predict_wave(
     variables: Any,
     fitted: Any,
     feed: Feed,
-    cases: Sequence[Int[np.ndarray, " cases"]],
+    cases: Sequence[Int[np.ndarray, " _"]],
     batch: int,
 ) -> list[np.ndarray]:
     """Predict, for each replicate of a wave, its own cases.
@@ -83,7 +83,7 @@ def predict_all(
     variables: Any,
     fitted: Any,
     feed: Feed,
-    cases: Sequence[Int[np.ndarray, " cases"]],
+    cases: Sequence[Int[np.ndarray, " _"]],
     batch: int = EVALUATION_BATCH,
 ) -> list[np.ndarray]:
     """Predict, for every replicate of a run, its own cases, wave by wave; `variables` and `fitted` lie on the host."""

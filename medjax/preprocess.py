@@ -9,6 +9,7 @@ here that looks at data: give it training cases only.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,13 +42,14 @@ def fit_standardise(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     Raises:
         InputError: no array was given, the last axes differ, or a value is infinite.
     """
-    count = mean = squares = None
+    count = mean = squares = np.zeros(0)
+    number = -1
     for number, array in enumerate(arrays):
         rows = np.asarray(array, np.float64).reshape(-1, np.shape(array)[-1])
         if np.isinf(rows).any():
             column = int(np.flatnonzero(np.isinf(rows).any(axis=0))[0])
             raise InputError(f"standardise: array {number} holds an infinite value in column {column}: mark it as NaN")
-        if mean is None:
+        if number == 0:
             count = np.zeros(rows.shape[1])
             mean, squares = np.zeros_like(count), np.zeros_like(count)
         elif rows.shape[1] != len(mean):
@@ -60,7 +62,7 @@ def fit_standardise(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         mean = mean + delta * n / total
         squares = squares + new_squares + delta**2 * count * n / total
         count = count + n
-    if mean is None:
+    if number < 0:
         raise InputError("standardise: no training case to fit on")
     scale = np.sqrt(squares / np.maximum(count, 1))
     # A spread below the resolution of float32 is rounding, not signal: dividing by it would blow the noise up.
@@ -132,7 +134,7 @@ def check_fixed(case: dict, shapes: Mapping[str, tuple[int, ...]], where: str) -
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def rescale(case: dict, *, low: float | None = None, high: float | None = None, clip: bool = False) -> dict:
+def rescale(case: dict, *, low: float | int | None = None, high: float | int | None = None, clip: bool = False) -> dict:
     """Map intensities from [low, high] to [0, 1], in float32.
 
     Args:
@@ -161,7 +163,9 @@ def rescale(case: dict, *, low: float | None = None, high: float | None = None, 
     return result
 
 
-def normalise(case: dict, *, mean: float | Sequence[float], std: float | Sequence[float]) -> dict:
+def normalise(
+    case: dict, *, mean: float | int | Sequence[float | int], std: float | int | Sequence[float | int]
+) -> dict:
     """Subtract a stated mean and divide by a stated deviation for each channel, in float32.
 
     For numbers that are known beforehand; what is learnt from the training cases is `fit_standardise`.
@@ -211,8 +215,10 @@ def resize(case: dict, *, shape: tuple[int, ...], anti_aliasing: bool = True) ->
         if array.shape[: len(shape)] == tuple(shape):
             return array
         shrinks = any(new < old for new, old in zip(shape, array.shape, strict=False))
-        settings = {"order": 1, "mode": "reflect", "preserve_range": True, "anti_aliasing": anti_aliasing and shrinks}
-        resampled = resample(array.astype(np.float32), (*shape, array.shape[-1]), **settings)
+        settings: dict[str, Any] = {"order": 1, "mode": "reflect", "preserve_range": True}
+        wide: Any = array.astype(np.float32)
+        new_shape = (*shape, array.shape[-1])
+        resampled = np.asarray(resample(wide, new_shape, anti_aliasing=anti_aliasing and shrinks, **settings))
         if np.issubdtype(array.dtype, np.integer):
             limits = np.iinfo(array.dtype)
             resampled = np.clip(np.rint(resampled), limits.min, limits.max)
@@ -252,7 +258,7 @@ def centre_crop(case: dict, *, shape: tuple[int, ...]) -> dict:
     return _geometry(case, shape, "centre_crop", crop, crop)
 
 
-def pad(case: dict, *, shape: tuple[int, ...], value: float = 0.0) -> dict:
+def pad(case: dict, *, shape: tuple[int, ...], value: float | int = 0.0) -> dict:
     """Surround with a constant: at least `shape` in space. Axes that are longer stay: `centre_crop` brings those down.
 
     Where the lack is odd, the larger part is added behind. So `centre_crop` to the old shape undoes it.
@@ -263,7 +269,7 @@ def pad(case: dict, *, shape: tuple[int, ...], value: float = 0.0) -> dict:
         value: the intensity outside; a `segmentation` is padded with 0, the background.
     """
 
-    def surround(array: np.ndarray, value: float) -> np.ndarray:
+    def surround(array: np.ndarray, value: float | int) -> np.ndarray:
         lacks = [max(new - old, 0) for new, old in zip(shape, array.shape, strict=False)]
         margins = [(lack // 2, lack - lack // 2) for lack in lacks] + [(0, 0)] * (array.ndim - len(shape))
         return np.pad(array, margins, constant_values=np.asarray(value, array.dtype))

@@ -19,7 +19,7 @@ from medjax.experiment import Experiment
 from medjax.job import Job
 
 KINDS = {
-    "out_of_fold": "INTERNAL validation",
+    "out_of_fold": "INTERNAL cross-validation",
     "validation": "INTERNAL validation (cases on which choices were made)",
     "test": "TEST set",
     "external": "EXTERNAL validation",
@@ -181,7 +181,7 @@ def judge(
         decision_thresholds=(settings.decision_threshold,),
     )
     kind = name.partition("_")[0] if name.startswith("external") else name
-    head: dict[str, Any] = {"kind": KINDS[kind], "split": name, "plan": plan.hash, **about}
+    head: dict[str, Any] = {**about, "validation": KINDS[kind], "split": name, "plan": plan.hash[:8]}
     if opening is not None:
         head["opening"] = f"opening {opening.number}, {opening.models} model{'s' if opening.models != 1 else ''}"
     result = {"about": head, **result}

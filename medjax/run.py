@@ -131,8 +131,11 @@ def evaluate_external(run: Path | str, cases: Source, name: str, *, config_file:
         if target not in case:
             raise InputError(f"{name}: case '{case.get('id')}' has no '{target}', so there is nothing to compare with")
     predictions = model.predict(listed)
-    known = bool(np.any(predictions.id != predictions.group))
-    about = {**_about(model.experiment, model.record), "data": name, "patients_known": known, "duplicates": None}
+    about = {**_about(model.experiment, model.record), "data": name, "title": f"{model.experiment.name} on {name}"}
+    for key in ("missing", "duplicates", "patients", "folds"):
+        about.pop(key, None)
+    if not np.any(predictions.id != predictions.group):
+        about["patients"] = "patients unknown (taken as independent)"
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name).stem)
     plan = Plan(model.record["plan"])
     return results.judge(model.experiment, plan, predictions, f"external_{safe}", run, about)
@@ -352,24 +355,43 @@ def describe_data(work: Job) -> dict[str, Any]:
         "cases": {str(name): int(count) for name, count in zip(names, counts, strict=True)},
         "patients_known": work.audit.patients_known,
         "columns": list(work.dataset.columns),
+        "missing": _missing(work),
         "shapes": {key: [list(x.shape), str(x.dtype)] for key, x in work.shapes.items()},
     }
+
+
+def _missing(work: Job) -> int:
+    """Count the development cases that lack a value in an input."""
+    if work.arrays is None:
+        rows = (work.source[i] for i in range(len(work.source)))
+        return sum(any(np.isnan(case[key]).any() for key in work.experiment.data.inputs) for case in rows)
+    lacks = np.zeros(len(work.targets), bool)
+    for key in work.experiment.data.inputs:
+        values = work.arrays[key]
+        if np.issubdtype(values.dtype, np.floating):
+            lacks |= np.isnan(values).reshape(len(values), -1).any(1)
+    return int(lacks.sum())
 
 
 def _about(experiment: Experiment, record: dict[str, Any]) -> dict[str, Any]:
     """Return the facts that stand above a table of results."""
     members, audit = record["replicates"], record["audit"]
     folds = {member["fold"] for member in members if member["fold"] >= 0}
-    return {
-        "name": experiment.name,
+    about: dict[str, Any] = {
+        "title": experiment.name,
         "data": record["data"]["name"],
-        "folds": len(folds),
         "seeds": len({member["seed_number"] for member in members}),
-        "positive": experiment.task.positive,
-        "patients_known": record["data"]["patients_known"],
-        "duplicates": audit["duplicate_groups"],
-        "across": audit["across"],
+        "excluded": 0,
+        "missing": record["data"]["missing"],
+        "duplicates": audit["duplicate_cases"],
     }
+    if folds:
+        about["folds"] = len(folds)
+    if experiment.task.positive is not None:
+        about["positive"] = experiment.task.positive
+    if not record["data"]["patients_known"]:
+        about["patients"] = "patients unknown (taken as independent)"
+    return about
 
 
 def _now() -> str:

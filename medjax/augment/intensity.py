@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 from medjax.errors import InputError
 
 
-def random_gamma(key: Key[Array, ""], case: dict, *, strength: float, probability: float = 1.0) -> dict:
+def random_gamma(key: Key[Array, ""], case: dict, *, strength: float | int, probability: float | int = 1.0) -> dict:
     """Bend the grey scale between the case's own minimum and maximum by a power.
 
     `minimum + range * ((x - minimum) / range) ** gamma`, so standardised images work as well as those in [0, 1].
@@ -38,7 +38,12 @@ def random_gamma(key: Key[Array, ""], case: dict, *, strength: float, probabilit
 
 
 def random_brightness_contrast(
-    key: Key[Array, ""], case: dict, *, brightness: float = 0.0, contrast: float = 0.0, probability: float = 1.0
+    key: Key[Array, ""],
+    case: dict,
+    *,
+    brightness: float | int = 0.0,
+    contrast: float | int = 0.0,
+    probability: float | int = 1.0,
 ) -> dict:
     """Stretch the intensities about their mean (of the whole case) and add a constant.
 
@@ -60,7 +65,7 @@ def random_brightness_contrast(
     return _change(key, case, change)
 
 
-def random_noise(key: Key[Array, ""], case: dict, *, deviation: float, probability: float = 1.0) -> dict:
+def random_noise(key: Key[Array, ""], case: dict, *, deviation: float | int, probability: float | int = 1.0) -> dict:
     """Add independent Gaussian noise; its standard deviation is drawn evenly from 0 to `deviation` for each case.
 
     Args:
@@ -91,11 +96,11 @@ def _change(key: Key[Array, ""], case: dict, function: Callable) -> dict:
     return result
 
 
-def _draw(key: Key[Array, ""], probability: float = 1.0) -> Float[Array, ""]:
+def _draw(key: Key[Array, ""], probability: float | int = 1.0) -> Float[Array, ""]:
     """A number spread evenly over -1 to 1, or 0 where the coin says no."""
     coin, amount = jax.random.split(key)
     return jnp.where(_coin(coin, probability), jax.random.uniform(amount, (), jnp.float32, -1.0, 1.0), 0.0)
 
 
-def _coin(key: Key[Array, ""], probability: float) -> Bool[Array, ""]:
+def _coin(key: Key[Array, ""], probability: float | int) -> Bool[Array, ""]:
     return jax.random.uniform(key) < probability

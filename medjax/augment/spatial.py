@@ -7,6 +7,7 @@ voxel (NumPy's "reflect", SciPy's "mirror"), "nearest" repeats the last voxel, "
 background, in a segmentation).
 """
 
+import functools
 import itertools
 import math
 from typing import Literal
@@ -26,9 +27,9 @@ def random_crop(
     case: dict,
     *,
     padding: int | tuple[int, ...],
-    probability: float = 1.0,
+    probability: float | int = 1.0,
     edge: Edge = "reflect",
-    fill: float = 0.0,
+    fill: float | int = 0.0,
 ) -> dict:
     """Move the picture by whole pixels, up to `padding` each way: what padding and cropping back to the shape gives.
 
@@ -58,7 +59,9 @@ def random_crop(
     return result
 
 
-def random_flip(key: Key[Array, ""], case: dict, *, axes: int | tuple[int, ...], probability: float = 0.5) -> dict:
+def random_flip(
+    key: Key[Array, ""], case: dict, *, axes: int | tuple[int, ...], probability: float | int = 0.5
+) -> dict:
     """Mirror along each of the axes, each with its own coin. The same key twice gives the case back.
 
     Args:
@@ -84,10 +87,10 @@ def random_rotation(
     key: Key[Array, ""],
     case: dict,
     *,
-    degrees: float | tuple[float, ...],
-    probability: float = 1.0,
+    degrees: float | int | tuple[float | int, ...],
+    probability: float | int = 1.0,
     edge: Edge = "reflect",
-    fill: float = 0.0,
+    fill: float | int = 0.0,
 ) -> dict:
     """Turn about the centre by an angle drawn evenly from -degrees to degrees; see `random_affine` (rotation)."""
     return random_affine(key, case, rotation=degrees, probability=probability, edge=edge, fill=fill)
@@ -97,13 +100,13 @@ def random_affine(
     key: Key[Array, ""],
     case: dict,
     *,
-    rotation: float | tuple[float, ...] = 0.0,
-    scale: float = 0.0,
-    shear: float = 0.0,
-    translation: float | tuple[float, ...] = 0.0,
-    probability: float = 1.0,
+    rotation: float | int | tuple[float | int, ...] = 0.0,
+    scale: float | int = 0.0,
+    shear: float | int = 0.0,
+    translation: float | int | tuple[float | int, ...] = 0.0,
+    probability: float | int = 1.0,
     edge: Edge = "reflect",
-    fill: float = 0.0,
+    fill: float | int = 0.0,
 ) -> dict:
     """Rotate, scale, shear and move about the centre in one linear resampling.
 
@@ -126,10 +129,10 @@ def random_affine(
     for names, space in _grids(case):
         matrix, offset = _draw_affine(key, space, rotation, scale, shear, translation, probability, case.get("spacing"))
         for name in names:
-            settings = {"edge": edge, "fill": fill, "order": 1} if name in _SPACE else {"edge": edge, "order": 0}
-            array = case[name] if name in _SPACE else case[name][..., None]
-            moved = resample_affine(array, matrix, offset, **settings)
-            result[name] = moved if name in _SPACE else moved[..., 0]
+            if name in _SPACE:
+                result[name] = resample_affine(case[name], matrix, offset, edge=edge, fill=fill)
+            else:
+                result[name] = resample_affine(case[name][..., None], matrix, offset, order=0, edge=edge)[..., 0]
     return result
 
 
@@ -140,7 +143,7 @@ def resample_affine(
     *,
     order: Literal[0, 1] = 1,
     edge: Edge = "reflect",
-    fill: float = 0.0,
+    fill: float | int = 0.0,
 ) -> Num[Array, "*space channels"]:
     """Resample a grid: the result at voxel `o` is the input at `matrix @ o + offset`, as in `scipy.ndimage`.
 
@@ -171,25 +174,26 @@ def resample_affine(
             weight = (part if side else 1 - part) if order else jnp.ones_like(part)
             sides.append((position * stride, jnp.where(inside, weight, 0) if edge == "constant" else weight))
         corners.append(sides)
-    flat, result, covered = array.reshape(-1, channels), 0, 0
+    flat, parts, covered = array.reshape(-1, channels), [], []
     for corner in itertools.product(*corners):
         value = flat.at[sum(position for position, _ in corner)].get(mode="promise_in_bounds")
-        weight = math.prod(weight for _, weight in corner)[:, None]
-        result = result + (value * weight if order else jnp.where(weight > 0, value, 0))
-        covered = covered + weight
+        weight = functools.reduce(jnp.multiply, [weight for _, weight in corner])[:, None]
+        parts.append(value * weight if order else jnp.where(weight > 0, value, 0))
+        covered.append(weight)
+    result = functools.reduce(jnp.add, parts)
     if edge == "constant":
-        result = result + (1 - covered) * fill
+        result = result + (1 - functools.reduce(jnp.add, covered)) * fill
     return result.astype(array.dtype).reshape(array.shape)
 
 
 def _draw_affine(
     key: Key[Array, ""],
     space: tuple[int, ...],
-    rotation: float | tuple[float, ...],
-    scale: float,
-    shear: float,
-    translation: float | tuple[float, ...],
-    probability: float,
+    rotation: float | int | tuple[float | int, ...],
+    scale: float | int,
+    shear: float | int,
+    translation: float | int | tuple[float | int, ...],
+    probability: float | int,
     spacing: Float[Array, " axes"] | None,
 ) -> tuple[Float[Array, "axes axes"], Float[Array, " axes"]]:
     """Draw the map from positions in the result to positions in the input, about the centre of the grid."""
@@ -259,5 +263,5 @@ def _each(value: float | int | tuple, count: int, name: str) -> tuple:
     return values
 
 
-def _coin(key: Key[Array, ""], probability: float) -> Bool[Array, ""]:
+def _coin(key: Key[Array, ""], probability: float | int) -> Bool[Array, ""]:
     return jax.random.uniform(key) < probability

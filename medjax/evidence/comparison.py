@@ -21,9 +21,9 @@ def verdict(interval: Interval, margin: float | int | None, *, higher_is_better:
     if low > 0:
         return "superior"
     if margin is None:
-        return "inferior" if high < 0 else "no difference shown, no margin stated"
+        return "inferior" if high < 0 else "no difference shown"
     if high < -margin:
-        return f"inferior by more than the margin {margin:g}"
+        return f"inferior, margin {margin:g}"
     if low > -margin:
         return f"non-inferior, margin {margin:g}"
     return f"inconclusive, margin {margin:g}"

@@ -13,20 +13,22 @@ from jaxtyping import Float
 from medjax.evidence.intervals import SCALES, Cases, Interval, Patients, patient_sums, t_quantile, undefined
 
 Metric = Callable[[np.ndarray | None], np.ndarray]
-Linearised = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Moments = tuple[np.ndarray, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]
 JACKKNIFE_PATIENTS = 1000  # up to here leaving out each patient once is both cheaper and closer to the nominal level
 STUDENTISED_PATIENTS = 5000  # beyond, the bootstrap's correction of Student's quantile is nothing
-ONE_PATIENT = 0.4  # share of the variance from which one patient makes an interval doubtful
-_CHUNK = 4_000_000  # weights held at a time (32 MB)
+ONE_PATIENT = 0.4  # share of the variance from which one patient is worth a word
+_CHUNK = 250_000  # weights held at a time: 2 MB stay in the cache of a processor
 
 
-def bootstrap_weights(patient: Patients, resamples: int, seed: int) -> Iterator[Float[np.ndarray, "resamples cases"]]:
-    """Case weights of patient bootstrap resamples, in chunks; the same seed gives the same resamples."""
+def bootstrap_weights(
+    patients: int, resamples: int, seed: int, *, width: int | None = None
+) -> Iterator[Float[np.ndarray, "resamples patients"]]:
+    """How often each patient is drawn, in chunks of resamples; the same seed gives the same resamples.
+
+    `width` is the number of cases to which the caller will expand a row: it bounds the chunk.
+    """
     generator = np.random.Generator(np.random.Philox(key=seed))
-    patients = int(patient.max()) + 1
-    alone = len(patient) == patients
-    order = patient if not (alone and np.array_equal(patient, np.arange(patients))) else None
-    chunk = max(1, _CHUNK // len(patient))
+    chunk = max(1, _CHUNK // max(width or patients, patients))
     for start in range(0, resamples, chunk):
         rows = min(chunk, resamples - start)
         drawn = generator.integers(0, patients, (rows, patients), dtype=np.int32)
@@ -38,7 +40,15 @@ def bootstrap_weights(patient: Patients, resamples: int, seed: int) -> Iterator[
             part = drawn[row : row + block]
             counts = np.bincount((part + shift[: len(part)]).ravel(), minlength=part.size)
             weights[row : row + block] = counts.reshape(part.shape)
-        yield weights if order is None else weights[:, order]
+        yield weights
+
+
+def case_weights(patient: Patients, resamples: int, seed: int) -> Iterator[Float[np.ndarray, "resamples cases"]]:
+    """Weights of cases in patient bootstrap resamples."""
+    patients = int(patient.max()) + 1
+    alone = len(patient) == patients and np.array_equal(patient, np.arange(patients))
+    for weights in bootstrap_weights(patients, resamples, seed, width=len(patient)):
+        yield weights if alone else weights[:, patient]
 
 
 def jackknife_weights(patient: Patients) -> Iterator[Float[np.ndarray, "resamples cases"]]:
@@ -54,7 +64,7 @@ def standard_error(metric: Metric, patient: Patients, *, resamples: int = 1000, 
     """Standard error of a metric, and how it was found: jackknife of patients, or bootstrap beyond 1,000 of them."""
     patients = int(patient.max()) + 1
     jackknife = patients <= JACKKNIFE_PATIENTS
-    chunks = jackknife_weights(patient) if jackknife else bootstrap_weights(patient, resamples, seed)
+    chunks = jackknife_weights(patient) if jackknife else case_weights(patient, resamples, seed)
     values = np.concatenate([np.atleast_1d(metric(weights)) for weights in chunks])
     values = values[np.isfinite(values)]
     if len(values) < 2:
@@ -95,7 +105,7 @@ def smooth(
 
 
 def studentised(
-    linearised: Linearised,
+    moments: Moments,
     patient: Patients,
     *,
     scale: str,
@@ -103,99 +113,109 @@ def studentised(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Symmetric bootstrap-t interval, by patient, of a function of weighted means.
+    """Symmetric bootstrap-t interval, by patient, of a smooth function of sums over cases.
 
-    `linearised` maps weights (resamples, cases) to the estimates (resamples,) and the influence of each case on the
-    estimate ON THE SCALE, (resamples, cases), such that its weighted sum over cases is 0. Every resample is divided by
-    its own standard error, which follows skewed and heavy-tailed errors better than percentiles do
-    (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 3.5).
+    Every resample is divided by its own standard error (delta method), which follows skewed and heavy-tailed errors
+    better than percentiles do. Source: Hall, The Bootstrap and Edgeworth Expansion (1992), section 3.5.
     """
-    patients = int(patient.max()) + 1
-    estimates, influence = linearised(np.ones((1, len(patient))))
-    estimate = float(estimates[0])
-    if not math.isfinite(estimate) or patients < 3:
-        return undefined("undefined for these cases" if not math.isfinite(estimate) else "too few patients", level)
+    per_case, function = moments
+    totals = patient_sums(per_case, patient)
+    patients, columns = totals.shape
+    if patients < 3:
+        return undefined("too few patients", level)
+    products = (totals[:, :, None] * totals[:, None, :]).reshape(patients, columns * columns)
     factor = patients / (patients - 1)
-    sums = patient_sums(influence[0], patient)
-    error = math.sqrt(factor * float(sums @ sums))
-    if not math.isfinite(error) or error == 0.0:
+
+    def with_error(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values, gradient = function(weights @ totals)
+            spread = (weights @ products).reshape(-1, columns, columns)
+            variance = np.einsum("ri,rij,rj->r", gradient, spread, gradient)
+            return values, np.sqrt(factor * np.maximum(variance, 0.0)), gradient
+
+    estimates, errors, gradient = with_error(np.ones((1, patients)))
+    estimate, error = float(estimates[0]), float(errors[0])
+    if not math.isfinite(estimate):
+        return undefined("undefined for these cases", level)
+    if not math.isfinite(error) or error <= 1e-12:
         return undefined("no variation between patients to make an interval from", level, estimate)
     forward, _, back = SCALES[scale]
     quantile, how = t_quantile(level, patients - 1), "delta method by patient"
     if patients <= STUDENTISED_PATIENTS and resamples:
-        order = np.argsort(patient, kind="stable")
-        starts = np.flatnonzero(np.diff(patient[order], prepend=-1))
-        alone = len(starts) == len(patient)
         ratios = []
-        for weights in bootstrap_weights(patient, resamples, seed):
-            values, influence = linearised(weights)
-            if alone:
-                variance = np.einsum("ri,ri,ri->r", weights, influence, influence)
-            else:
-                by_patient = np.add.reduceat(influence[:, order], starts, axis=1)
-                variance = np.einsum("ri,ri,ri->r", weights[:, order][:, starts], by_patient, by_patient)
+        for weights in bootstrap_weights(patients, resamples, seed, width=patients + columns * columns):
+            values, errors, _ = with_error(weights)
             with np.errstate(invalid="ignore", divide="ignore"):
-                ratios.append(np.abs(forward(values) - forward(estimate)) / np.sqrt(factor * variance))
+                ratios.append(np.abs(forward(values) - forward(estimate)) / errors)
         ratio = np.concatenate(ratios)
         # A resample without variation is infinitely far away; an undefined one says nothing.
-        quantile = float(np.quantile(ratio[~np.isnan(ratio)], level, method="higher"))
+        drawn = float(np.quantile(ratio[~np.isnan(ratio)], level, method="higher"))
+        quantile = min(drawn, 2 * quantile)  # where single patients rule, it would grow without bound
         how = f"studentised patient bootstrap ({resamples})"
     half = quantile * error
     if not math.isfinite(half):
         return undefined("too little variation between patients", level, estimate)
     ends = sorted([float(back(forward(estimate) - half)), float(back(forward(estimate) + half))])
-    share = float((sums**2).max() / (sums @ sums))
-    warning = (
-        "" if share < ONE_PATIENT else f"one patient carries {share:.0%} of the variance; the interval may be too short"
-    )
+    influence = totals @ gradient[0]
+    share = float((influence**2).max() / (influence @ influence))
+    warning = ""
+    if share >= ONE_PATIENT:
+        warning = f"one patient carries {share:.0%} of the variance"
     return Interval(estimate, ends[0], ends[1], level, f"{how}, {scale} scale", warning=warning)
 
 
-# Linearised metrics for `studentised`.
+# Smooth functions of sums: the per-case columns that are summed, and sums -> value and gradient on the scale.
 
 
-def mean_on_log_scale(values: Cases) -> Linearised:
+def mean_on_log_scale(values: Cases) -> Moments:
     """Mean of positive per-case values (Brier score, log loss, squared or absolute error), on the log scale."""
     values = np.asarray(values, np.float64)
 
-    def linearised(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        total = weights.sum(-1)
-        mean = weights @ values / total
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return mean, (values / mean[:, None] - 1.0) / total[:, None]
+    def function(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return sums[:, 0] / sums[:, 1], np.stack([1 / sums[:, 0], -1 / sums[:, 1]], axis=-1)
 
-    return linearised
+    return np.stack([values, np.ones(len(values))], axis=-1), function
 
 
-def r2_on_log_scale(prediction: Cases, value: Cases) -> Linearised:
-    """R2 on the scale log(1 - R2): the log ratio of residual to total sum of squares."""
+def r2_on_log_scale(prediction: Cases, value: Cases) -> Moments:
+    """R2 on the scale log(1 - R2): the log ratio of the residual to the total sum of squares."""
     residual = (np.asarray(prediction, np.float64) - np.asarray(value, np.float64)) ** 2
-    centred = np.asarray(value, np.float64) - np.mean(value)
+    centred = np.asarray(value, np.float64) - np.mean(value)  # keeps differences of large sums exact enough
 
-    def linearised(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = weights @ centred / weights.sum(-1)
-            about_mean = (centred - mean[:, None]) ** 2
-            within = (weights @ residual)[:, None]
-            total = np.einsum("ri,ri->r", weights, about_mean)[:, None]
-            return (1.0 - within / total)[:, 0], residual / within - about_mean / total
+    def function(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        within, first, second, count = sums.T
+        mean = first / count
+        total = second - first * mean
+        gradient = np.stack([1 / within, 2 * mean / total, -1 / total, -(mean**2) / total], axis=-1)
+        return 1 - within / total, gradient
 
-    return linearised
+    return np.stack([residual, centred, centred**2, np.ones(len(centred))], axis=-1), function
 
 
-def pearson_on_fisher_scale(prediction: Cases, value: Cases) -> Linearised:
+def pearson_on_fisher_scale(prediction: Cases, value: Cases) -> Moments:
     """Pearson's correlation on Fisher's z scale."""
     x = np.asarray(prediction, np.float64) - np.mean(prediction)
     y = np.asarray(value, np.float64) - np.mean(value)
+    x, y = x / np.std(x), y / np.std(y)
 
-    def linearised(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total = weights.sum(-1)
-            u, v = x - (weights @ x / total)[:, None], y - (weights @ y / total)[:, None]
-            u = u / np.sqrt(np.einsum("ri,ri->r", weights, u * u) / total)[:, None]
-            v = v / np.sqrt(np.einsum("ri,ri->r", weights, v * v) / total)[:, None]
-            correlation = np.einsum("ri,ri,ri->r", weights, u, v) / total
-            influence = u * v - 0.5 * correlation[:, None] * (u * u + v * v)
-            return correlation, influence / ((1 - correlation**2) * total)[:, None]
+    def function(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sum_x, sum_y, sum_xx, sum_yy, sum_xy, count = sums.T
+        mean_x, mean_y = sum_x / count, sum_y / count
+        variance_x, variance_y = sum_xx - sum_x * mean_x, sum_yy - sum_y * mean_y
+        root = np.sqrt(variance_x * variance_y)
+        correlation = (sum_xy - sum_x * mean_y) / root
+        of_x, of_y = correlation / (2 * variance_x), correlation / (2 * variance_y)
+        gradient = np.stack(
+            [
+                -mean_y / root + 2 * mean_x * of_x,
+                -mean_x / root + 2 * mean_y * of_y,
+                -of_x,
+                -of_y,
+                1 / root,
+                mean_x * mean_y / root - mean_x**2 * of_x - mean_y**2 * of_y,
+            ],
+            axis=-1,
+        )
+        return correlation, gradient / (1 - correlation**2)[:, None]
 
-    return linearised
+    return np.stack([x, y, x * x, y * y, x * y, np.ones(len(x))], axis=-1), function

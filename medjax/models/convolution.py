@@ -85,13 +85,13 @@ def _convolve_by_products(x: Float[Array, "..."], kernel: Float[Array, "..."]) -
     margins = [(0, 0)] + [((size - 1) // 2,) * 2 for size in kernel.shape[:-3]] + [(0, 0), (0, 0)]
     padded = jnp.pad(x, margins)
     columns = jnp.concatenate([padded[..., i : i + x.shape[-3], :, :] for i in range(taps)], axis=-1)
-    result = 0.0
+    parts = []
     for first in range(math.prod(kernel.shape[:-4])):
         rows = columns[:, first : first + x.shape[1]] if x.ndim == 5 else columns
         weights = kernel.reshape(-1, taps, last, channels, features)[first]
         weights = weights.transpose(0, 2, 1, 3).reshape(taps * channels, last * features)
-        result = result + jnp.dot(rows.reshape(-1, taps * channels), weights)
-    result = result.reshape(*x.shape[:-1], last * features)
+        parts.append(jnp.dot(rows.reshape(-1, taps * channels), weights))
+    result = functools.reduce(jnp.add, parts).reshape(*x.shape[:-1], last * features)
     half = (last - 1) // 2
     shifted = [_shift(result[..., j * features : (j + 1) * features], half - j) for j in range(last)]
     return functools.reduce(jnp.add, shifted)

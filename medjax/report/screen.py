@@ -40,18 +40,21 @@ class Screen:
             done: steps taken before (a continued run).
             cases: training cases a step, over all replicates.
         """
-        start, last = time.monotonic(), [time.monotonic()]
+        first: list[tuple[int, float]] = []  # speed counts from the first report on: before it lies the compilation
+        last = [time.monotonic()]
         latest: dict[str, float] = {}
 
         def describe(step: int) -> str:
-            seconds = max(time.monotonic() - start, 1e-9)
-            speed = (step - done) / seconds
-            left = (total - step) / speed if speed > 0 else float("inf")
-            shown = "  ".join(f"{key} {value:.4g}" for key, value in latest.items())
-            rate = f"{speed * cases:,.0f} cases/s" if speed > 0 else ""
-            return f"{shown}  {rate}  {clock(left)} left"
+            words = [f"{key} {value:.4g}" for key, value in latest.items()]
+            if step > first[0][0]:
+                speed = (step - first[0][0]) / max(time.monotonic() - first[0][1], 1e-9)
+                words += [f"{speed * cases:,.0f} cases/s", f"{clock((total - step) / speed)} left"]
+            return "  ".join(words)
 
         def update(step: int, values: dict[str, float]) -> None:
+            step = min(step, total)
+            if not first:
+                first.append((step, time.monotonic()))
             latest.update({k: v for k, v in values.items() if "/" not in k and k != "gradient_norm"})
             if self._bar is not None:
                 self._bar.update(self._task, completed=step, description=f"{name}  {describe(step)}")

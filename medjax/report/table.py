@@ -87,13 +87,27 @@ def _row(*cells: str) -> str:
     """Cells in columns; a cell that is too long pushes the others on."""
     text = ""
     for cell, start in zip(cells, (0, 25, 53, 81), strict=False):
-        text = text.ljust(start) if len(text) < start else text + "  "
+        if start:
+            text = text.ljust(start) if len(text) < start else text + "  "
         text += cell
     return text.rstrip()
 
 
 def _wrap(text: str, indent: str = "  ") -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+
+
+def _join(parts: list[str]) -> list[str]:
+    """Parts set apart by semicolons; a line breaks between parts where that is possible."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 2 <= WIDTH:
+            lines[-1] += f"; {part}"
+        else:
+            if lines:
+                lines[-1] += ";"
+            lines += _wrap(("  " if lines else "") + part)
+    return lines
 
 
 # Parts.
@@ -127,7 +141,7 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         parts.append(f"{counts['without_target']} without target")
     if header.get("plan"):
         parts.append(f"plan {header['plan']}")
-    lines = _wrap(title) + _wrap("; ".join(part for part in parts if part))
+    lines = _join(title.split("; ")) + _join([part for part in parts if part])
     return lines + (_wrap(str(header["opening"])) if header.get("opening") else [])
 
 
@@ -183,7 +197,7 @@ def _extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
         label = f"net benefit at {_threshold(item['threshold'])}"
         rows += [(label, item["model"])]
         if everyone is not None:
-            rows.append(("  over best of all, none" if everyone > 0 else "  over treating none", item["difference"]))
+            rows.append(("  over treating all" if everyone > 0 else "  over treating none", item["difference"]))
     return rows
 
 
@@ -201,9 +215,9 @@ def _classes(evaluation: dict) -> list[str]:
 
 
 def _below(evaluation: dict, header: dict) -> list[str]:
-    primary, lines = evaluation.get("primary"), []
+    primary, lines = str(evaluation.get("primary", "")), []
     entry = evaluation.get("metrics", {}).get(primary, {})
-    label, seeds = NAMES.get(primary, str(primary)), entry.get("seeds", {})
+    label, seeds = NAMES.get(primary, primary), entry.get("seeds", {})
     spread = []
     if seeds.get("standard_deviation") is not None:
         mean = _number(seeds["mean"], 3, primary)
@@ -222,10 +236,11 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     for name, one in evaluation.get("metrics", {}).items():
         groups.setdefault(one.get("method", "none"), []).append(NAMES.get(name, name))
     methods_text = "; ".join(f"{', '.join(names)}: {method}" for method, names in groups.items())
+    methods_text = methods_text.replace(", conditional on the fold models", "") + "." * bool(groups)
     condition = evaluation.get("conditional_on", "the trained models")
     level = f"{100 * evaluation.get('level', 0.95):g} %"
     lines += _wrap(
-        f"Intervals: {level}; conditional on {condition}, training-set variation not included. {methods_text}."
+        f"Intervals: {level}; conditional on {condition}, training-set variation not included. {methods_text}"
     )
     compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary, {})
     detectable = compared.get("smallest_detectable_difference")

@@ -7,20 +7,23 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Float
 
 from medjax.experiment import Experiment
 from medjax.keys import named
 from medjax.training import optimizer
+
+# A tree of arrays with a leading replicate axis, or of whatever JAX and orbax put in their place: shapes, None, ...
+Leaf = Any
 
 
 @flax.struct.dataclass
 class Best:
     """The parameters with the best validation metric so far, per replicate."""
 
-    variables: dict[str, Any]
-    metric: Float[Array, "*replicates"]
-    step: Int[Array, "*replicates"]
+    variables: Leaf
+    metric: Leaf
+    step: Leaf
 
 
 @flax.struct.dataclass
@@ -28,24 +31,24 @@ class TrainState:
     """One replicate's state; a run's state is this tree with a leading replicate axis on every leaf.
 
     Attributes:
-        step: how many optimizer steps were taken.
-        seed: the replicate's own seed; every random key of step t derives from (seed, t, name).
+        step: how many optimizer steps were taken, int32 (replicates,).
+        seed: the replicate's own seed, uint32 (replicates,); every random key of step t derives from (seed, t, name).
         variables: parameters ("params") and model state such as batch statistics ("batch_stats").
         moments: the state of the optax transform.
         fitted: whatever was fitted on the replicate's training cases: standardisation, class weights.
         average: the moving average of `variables`, or None.
-        best: the best variables on validation, or None.
-        stopped: whether early stopping has ended this replicate; it then no longer changes.
+        best: the best variables on validation (`Best`), or None.
+        stopped: whether early stopping has ended this replicate; it then no longer changes; bool (replicates,).
     """
 
-    step: Int[Array, "*replicates"]
-    seed: UInt32[Array, "*replicates"]
-    variables: dict[str, Any]
-    moments: Any
-    fitted: dict[str, Any]
-    average: dict[str, Any] | None
-    best: Best | None
-    stopped: Bool[Array, "*replicates"]
+    step: Leaf
+    seed: Leaf
+    variables: Leaf
+    moments: Leaf
+    fitted: Leaf
+    average: Leaf
+    best: Leaf
+    stopped: Leaf
 
 
 def initialise(
@@ -92,7 +95,7 @@ def final_variables(state: TrainState) -> dict[str, Any]:
     return current_variables(state) if state.best is None else state.best.variables
 
 
-def select(state: TrainState, metric: Float[Array, ""], patience: int | None) -> TrainState:
+def select(state: TrainState, metric: Float[Any, ""], patience: int | None) -> TrainState:
     """Keep the variables if the validation metric is the best so far; stop after `patience` steps without a better one.
 
     Judging the same state twice changes nothing, so a resume may repeat a validation.

@@ -1,0 +1,89 @@
+"""Cases from outside: files to predict, and other data sets to validate a run on."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from medjax.data import dataset as datasets
+from medjax.data.case import Case
+from medjax.data.readers.images import read_images
+from medjax.data.readers.npz import read_npz
+from medjax.data.readers.table import read_table
+from medjax.data.source import MemorySource, Source, concatenate
+from medjax.errors import InputError
+from medjax.evidence.predictions import Predictions, ensemble
+from medjax.predictor import Predictor
+
+
+def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
+    """Read files to predict: image files, an npz, or a CSV of table rows; several of a kind may be given.
+
+    Raises:
+        InputError: a missing or broken file, by its name.
+    """
+    cases: list[Case] = []
+    images = [path for path in paths if path.suffix.lower() not in (".npz", ".csv")]
+    for path in paths:
+        if path.suffix.lower() == ".npz":
+            cases += read_npz(path)
+        elif path.suffix.lower() == ".csv":
+            cases += read_table(path, model.record["data"]["columns"])
+    if images:
+        cases += read_images(images)
+    names = [case["id"] for case in cases]
+    repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    if repeated:
+        raise InputError(f"the id '{min(repeated)}' occurs more than once among the inputs; give each case its own id")
+    return cases
+
+
+def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path | None = None) -> Source:
+    """Return labelled cases for external validation: from an npz, a CSV, or a prepared data set (all of its splits).
+
+    Args:
+        model: the run that will be judged.
+        name: a file, or the name of a data set.
+        target: the CSV's target column; None: the run's own target key.
+        data_dir: folder of original data files.
+    """
+    path, task = Path(name), model.experiment.task
+    if path.suffix.lower() == ".npz":
+        return MemorySource(read_npz(path))
+    if path.suffix.lower() == ".csv":
+        columns = model.record["data"]["columns"]
+        return MemorySource(read_table(path, columns, target or task.target, task.classes))
+    dataset = datasets.prepare(name, data_dir)
+    if dataset.name == model.record["data"]["name"]:
+        raise InputError(f"'{name}' is the data that this run was trained on; --data is for other data, use --split")
+    if task.classes and dataset.classes != task.classes:
+        raise InputError(
+            f"'{name}' has the classes {', '.join(dataset.classes)}, but this run knows {', '.join(task.classes)}; "
+            "external validation needs the same classes"
+        )
+    return concatenate([datasets.open_split(dataset, split) for split in dataset.splits])
+
+
+def prediction_csv(predictions: Predictions) -> str:
+    """Return predictions as CSV: id, the mean over the replicates, and the spread between them where there are several."""
+    mean, several = ensemble(predictions), len(predictions.values) > 1
+    spread = predictions.values.std(axis=0, ddof=1) if several else None
+    if predictions.kind == "probability":
+        names = [f"probability_{name}" for name in predictions.classes]
+        header = ["id", "prediction", *names]
+    else:
+        names = ["prediction"]
+        header = ["id", *names]
+    if several:
+        header += [f"{name}_standard_deviation" for name in names]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    for row, name in enumerate(predictions.id):
+        cells = [repr(float(value)) for value in mean[row]]
+        if predictions.kind == "probability":
+            cells.insert(0, predictions.classes[int(mean[row].argmax())])
+        if spread is not None:
+            cells += [repr(float(value)) for value in spread[row]]
+        writer.writerow([name, *cells])
+    return out.getvalue()

@@ -1,0 +1,161 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from medjax import augment
+from medjax.errors import InputError
+
+RNG = np.random.default_rng(0)
+KEY = jax.random.key(3)
+SPACES = [(12, 10), (6, 7, 8)]
+MODES = {"reflect": "mirror", "nearest": "nearest", "constant": "grid-constant"}
+
+
+def case_of(space: tuple[int, ...], channels: int = 2) -> dict:
+    """Intensities that are the labels, so that moving together shows."""
+    labels = RNG.integers(0, 9, space)
+    grid = np.repeat(labels[..., None], channels, axis=-1).astype(np.float32) / 10
+    return {"image" if len(space) == 2 else "volume": jnp.asarray(grid), "segmentation": jnp.asarray(labels)}
+
+
+def grid_of(case: dict) -> jax.Array:
+    return case["image"] if "image" in case else case["volume"]
+
+
+def same(a: dict, b: dict) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype
+        np.testing.assert_array_equal(a[name], b[name])
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("edge", ["reflect", "nearest", "constant"])
+@pytest.mark.parametrize("order", [0, 1])
+def test_resampling_agrees_with_scipy(space, edge, order) -> None:
+    n = len(space)
+    x = RNG.uniform(size=(*space, 2)).astype(np.float32)
+    matrix = (np.eye(n) + 0.3 * RNG.normal(size=(n, n))).astype(np.float32)
+    offset = (np.arange(n) - 1.3).astype(np.float32)
+    found = augment.resample_affine(
+        x := jnp.asarray(x), jnp.asarray(matrix), jnp.asarray(offset), order=order, edge=edge, fill=0.7
+    )
+    settings = {"order": order, "mode": MODES[edge], "cval": 0.7}
+    wide = np.asarray(x, np.float64)
+    expected = [
+        ndimage.affine_transform(wide[..., c], matrix.astype(float), offset.astype(float), **settings) for c in (0, 1)
+    ]
+    np.testing.assert_allclose(found, np.stack(expected, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_zero_strength_and_zero_probability_change_no_bit(space) -> None:
+    case = case_of(space)
+    for edge in MODES:
+        same(augment.random_affine(KEY, case, edge=edge, fill=3), case)
+        same(augment.random_crop(KEY, case, padding=0, edge=edge), case)
+    strong = {"rotation": 40, "scale": 0.5, "shear": 20, "translation": 0.3}
+    same(augment.random_affine(KEY, case, **strong, probability=0), case)
+    same(augment.random_crop(KEY, case, padding=3, probability=0), case)
+    same(augment.random_flip(KEY, case, axes=(0, 1), probability=0), case)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_flip_twice_is_the_identity_and_once_is_numpy(space) -> None:
+    case = case_of(space)
+    axes = tuple(range(len(space)))
+    once = augment.random_flip(KEY, case, axes=axes, probability=1)
+    np.testing.assert_array_equal(grid_of(once), np.flip(grid_of(case), axes))
+    np.testing.assert_array_equal(once["segmentation"], np.flip(case["segmentation"], axes))
+    for number in range(6):
+        key = jax.random.key(number)
+        same(augment.random_flip(key, augment.random_flip(key, case, axes=axes), axes=axes), case)
+
+
+def test_flips_of_the_axes_are_independent_coins() -> None:
+    corner = {"image": jnp.zeros((2, 2, 1)).at[0, 0].set(1.0)}
+    keys = jax.random.split(KEY, 400)
+    where = jax.vmap(lambda key: augment.random_flip(key, corner, axes=(0, 1))["image"][..., 0])(keys)
+    np.testing.assert_allclose(where.mean(axis=0), 0.25, atol=0.08)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("edge", ["reflect", "nearest", "constant"])
+def test_crop_is_a_window_of_the_padded_picture(space, edge) -> None:
+    case = case_of(space, channels=1)
+    mode = {"reflect": "reflect", "nearest": "edge", "constant": "constant"}[edge]
+    padded = np.pad(case["segmentation"], 2, mode=mode)
+    windows = [
+        padded[tuple(slice(s, s + n) for s, n in zip(start, space, strict=True))]
+        for start in np.ndindex(*(5,) * len(space))
+    ]
+    seen = set()
+    for number in range(12):
+        found = augment.random_crop(jax.random.key(number), case, padding=2, edge=edge)
+        hits = [i for i, window in enumerate(windows) if np.array_equal(window, found["segmentation"])]
+        assert len(hits) == 1
+        seen.update(hits)
+        np.testing.assert_allclose(grid_of(found)[..., 0] * 10, found["segmentation"], atol=1e-5)
+    assert len(seen) > 5
+
+
+@pytest.mark.parametrize("space", [(40, 40), (24, 24, 24)])
+def test_the_inverse_map_restores_the_interior(space) -> None:
+    n = len(space)
+    waves = sum(np.sin(axis / 4.0) for axis in np.meshgrid(*map(np.arange, space), indexing="ij"))
+    x = jnp.asarray(waves[..., None], jnp.float32)
+    matrix = np.eye(n) + 0.05 * RNG.normal(size=(n, n))
+    centre = (np.array(space) - 1) / 2
+    offset = centre - matrix @ centre + 0.7
+    back = np.linalg.inv(matrix)
+    there = augment.resample_affine(x, jnp.asarray(matrix, jnp.float32), jnp.asarray(offset, jnp.float32))
+    again = augment.resample_affine(there, jnp.asarray(back, jnp.float32), jnp.asarray(-back @ offset, jnp.float32))
+    inside = (slice(6, -6),) * n
+    assert np.abs(there - x)[inside].max() > 0.1
+    np.testing.assert_allclose(again[inside], x[inside], atol=0.05)
+
+
+@pytest.mark.parametrize("space", [(32, 32), (16, 16, 16)])
+def test_image_and_segmentation_move_together(space) -> None:
+    ball = sum(
+        (axis - side / 3) ** 2
+        for axis, side in zip(np.meshgrid(*map(np.arange, space), indexing="ij"), space, strict=True)
+    )
+    labels = (ball < (space[0] / 5) ** 2).astype(int)
+    case = {
+        "image" if len(space) == 2 else "volume": jnp.asarray(labels[..., None], jnp.float32),
+        "segmentation": jnp.asarray(labels),
+    }
+    for number in range(5):
+        found = augment.random_affine(jax.random.key(number), case, rotation=60, scale=0.2, shear=10, translation=0.1)
+        grid = np.asarray(grid_of(found)[..., 0])
+        sure = np.abs(grid - 0.5) > 0.45
+        assert np.any(found["segmentation"] != case["segmentation"])
+        np.testing.assert_array_equal((grid > 0.5)[sure], np.asarray(found["segmentation"] == 1)[sure])
+
+
+def test_rotation_keeps_lengths_in_millimetres() -> None:
+    space, spacing = (21, 41), np.array([2.0, 1.0], np.float32)
+    away = [
+        (axis - (side - 1) / 2) * mm
+        for axis, side, mm in zip(np.meshgrid(*map(np.arange, space), indexing="ij"), space, spacing, strict=True)
+    ]
+    disc = jnp.asarray((np.hypot(*away) / 10)[..., None], jnp.float32)  # round in mm, so turning leaves it alone
+    found = augment.random_rotation(KEY, {"image": disc, "spacing": jnp.asarray(spacing)}, degrees=80)
+    bent = augment.random_rotation(KEY, {"image": disc}, degrees=80)
+    inside = (slice(4, -4), slice(8, -8))
+    np.testing.assert_allclose(found["image"][inside], disc[inside], atol=0.06)
+    assert np.abs(bent["image"] - disc)[inside].max() > 0.2
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(InputError, match="put `rescale` into"):
+        augment.random_affine(KEY, {"image": jnp.ones((4, 4, 1), jnp.uint8)}, rotation=3)
+    with pytest.raises(InputError, match="neither image nor volume"):
+        augment.random_flip(KEY, {"table": jnp.ones(3)}, axes=0)
+    with pytest.raises(InputError, match="axes 0 to 1"):
+        augment.random_flip(KEY, {"image": jnp.ones((4, 4, 1))}, axes=2)
+    with pytest.raises(InputError, match="fits no grid"):
+        augment.random_crop(KEY, {"image": jnp.ones((4, 4, 1)), "segmentation": jnp.ones((3, 4), int)}, padding=1)

@@ -1,0 +1,92 @@
+"""The printed table: numbers as journals print them, within the width, for every kind of evaluation."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from medjax.evidence.evaluation import evaluate
+from medjax.report import table
+
+_path = Path(__file__).parents[1] / "evidence" / "test_evaluation.py"
+_specification = importlib.util.spec_from_file_location("evaluation_cases", _path)
+cases = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(cases)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "signed", "expected"),
+    [
+        (0.953, 3, False, ".953"),
+        (-0.0031, 3, True, "-.003"),
+        (-0.0001, 3, True, ".000"),
+        (1.0, 2, False, "1.00"),
+        (0.02, 2, True, "+.02"),
+    ],
+)
+def test_numbers_are_printed_as_journals_do(value, decimals, signed, expected):
+    assert table._fixed(value, decimals, signed=signed) == expected
+
+
+def test_binary_table_says_what_a_reader_needs():
+    evaluation = evaluate(
+        cases.binary(),
+        positive=1,
+        threshold=0.37,
+        reference=cases.binary(seed=7),
+        margin=0.02,
+        prevalences=(0.1,),
+        resamples=50,
+    )
+    header = {
+        "title": "Some disease",
+        "validation": "INTERNAL cross-validation",
+        "patients": "patients unknown (taken as independent)",
+        "excluded": 0,
+        "missing": 3,
+        "duplicates": 2,
+        "plan": "3f2a",
+        "opening": "opening 1, 1 model",
+    }
+    text = table.results_table(evaluation, header)
+    for part in (
+        "INTERNAL cross-validation, 5 folds x 3 seeds, out-of-fold; positive class: ill",
+        "200 cases, patients unknown (taken as independent)",
+        "2 duplicates",
+        "plan 3f2a",
+        "opening 1, 1 model",
+        "AUROC  [primary]",
+        "sensitivity, thr. .37",
+        "margin .02",
+        "PPV at 10 % (stated)",
+        "accuracy, thr. .50",
+        "calibration slope",
+        "net benefit at .10",
+        "single seeds, AUROC",
+        "conditional on the fold models, training-set variation not included",
+        "detectable here with power .80",
+        "Not evidence for other hospitals.",
+    ):
+        assert part in text, part
+    assert max(len(line) for line in text.splitlines()) <= 110
+    entry = evaluation["metrics"]["sensitivity"]
+    assert f"{entry['numerator']}/{entry['denominator']}" in text
+    assert text.isascii()
+
+
+def test_other_tables_and_missing_keys():
+    several = table.results_table(evaluate(cases.several(), resamples=50), {"title": "x", "validation": "EXTERNAL"})
+    assert "AUROC, macro  [primary]" in several
+    assert "class against the rest" in several
+    assert "other hospitals" not in several
+    value = table.results_table(evaluate(cases.values(), primary="r2", resamples=50))
+    assert "R2  [primary]" in value
+    assert max(len(line) for line in (several + value).splitlines()) <= 110
+    assert "Results: validation" in table.results_table({}, {})
+
+
+def test_warnings_and_undefined_are_printed():
+    predictions = cases.binary(30, folds=False)
+    text = table.results_table(evaluate(predictions, positive=1, resamples=50))
+    assert "WARNING" in text
+    assert "independent patients" in text

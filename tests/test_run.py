@@ -1,0 +1,473 @@
+"""Whole runs: interrupted and continued, on several devices, sealed, judged."""
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from medjax import config, folder, job, run
+from medjax.augment import random_affine, random_noise
+from medjax.data.partition import development_source
+from medjax.errors import InputError
+from medjax.evidence.predictions import ensemble, read_csv
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Replicates, Training
+from medjax.models import Perceptron
+from medjax.preprocess import rescale
+from medjax.report.screen import Silent
+from medjax.tasks import Classification
+from medjax.training import checkpoint, loop
+
+
+def final_state(workdir: Path, work: job.Job):
+    like = job.blank_state(work.experiment, work.shapes, work.total, len(work.replicates))
+    return checkpoint.restore(workdir / folder.CHECKPOINTS, like)
+
+
+def identical(a, b) -> None:
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def interrupted_after(monkeypatch, workdir, experiment, steps):
+    """Train, and die right after the save at each of the given global steps, without any clean-up of the loop."""
+
+    class Killed(BaseException):
+        pass
+
+    real = checkpoint.Writer.save
+    for stop in steps:
+
+        def save(self, step, state, stop=stop):
+            real(self, step, state)
+            if step == stop:
+                self.wait()
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint.Writer, "save", save)
+            with pytest.raises(Killed):
+                run.train(experiment, workdir, screen=Silent())
+    run.train(experiment, workdir, screen=Silent())
+
+
+@pytest.fixture
+def image(small):
+    """An experiment on images with everything that keeps state: augmentation, dropout, EMA, selection, waves."""
+    return dataclasses.replace(
+        small,
+        name="image",
+        data=Data(name="breastmnist", inputs=("image",)),
+        task=Classification(positive="malignant", class_weights="balanced", label_smoothing=0.1),
+        model=Perceptron(hidden=(8,), normalisation="batch", dropout=0.2),
+        preprocess=(partial(rescale, low=0.0, high=255.0),),
+        standardise=("image",),
+        augment=(partial(random_affine, rotation=10.0, translation=2.0), partial(random_noise, deviation=0.05)),
+        training=Training(
+            duration=Duration(steps=12), batch_size=16, accumulate=2, evaluate_every=Duration(steps=4), select="auroc",
+            ema=0.9, log_every=3, save_grid=2, save_seconds=0.0,
+        ),
+        replicates=Replicates(seeds=3, together=2),
+        evaluation=Evaluation(threshold="youden", resamples=100),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def table(small):
+    return dataclasses.replace(small, training=dataclasses.replace(small.training, save_seconds=0.0))
+
+
+@pytest.mark.parametrize(("family", "stops"), [("table", (4, 20)), ("image", (6, 16))])
+def test_an_interrupted_run_ends_bit_identical(family, stops, request, tmp_path, monkeypatch):
+    if family == "image":
+        request.getfixturevalue("medjax_data")
+    experiment = request.getfixturevalue(family)
+    run.train(experiment, tmp_path / "whole", screen=Silent())
+    interrupted_after(monkeypatch, tmp_path / "parts", experiment, stops)
+    work = job.build(experiment)
+    for name in ("predictions/*.csv", "evaluation/*.json"):
+        for path in (tmp_path / "whole").glob(name):
+            assert path.read_text() == (tmp_path / "parts" / path.relative_to(tmp_path / "whole")).read_text()
+    identical(final_state(tmp_path / "whole", work)[1], final_state(tmp_path / "parts", work)[1])
+    lines = [[json.loads(x) for x in (tmp_path / d / "metrics.jsonl").read_text().splitlines()] for d in ("whole", "parts")]
+    assert {row["step"] for row in lines[0]} <= {row["step"] for row in lines[1]}
+    steps = [row["step"] for row in lines[1] if "loss" in row]
+    assert len(steps) == len(set(steps))
+
+
+def test_the_run_folder_is_the_interface(small, tmp_path):
+    results = run.train(small, tmp_path / "run", screen=Silent())
+    assert set(results) == {"out_of_fold"}
+    names = {str(p.relative_to(tmp_path / "run")).split("tfevents")[0] for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    names = {name for name in names if not name.startswith("checkpoints")}
+    assert names == {
+        "config.json", "record.json", "metrics.jsonl", "events.out.",
+        "predictions/out_of_fold.csv", "evaluation/out_of_fold.json",
+    }  # fmt: skip
+    assert config.dumps(config.decode(json.loads((tmp_path / "run/config.json").read_text()))) == (
+        tmp_path / "run/config.json"
+    ).read_text()
+    record = json.loads((tmp_path / "run/record.json").read_text())
+    for key in ("command", "versions", "devices", "commit", "seed", "data", "audit", "seconds", "memory", "plan_hash"):
+        assert key in record
+    metrics = results["out_of_fold"]["metrics"]
+    for name in ("accuracy", "auroc", "auprc", "sensitivity", "specificity", "brier", "log_loss", "f1", "matthews"):
+        assert {"estimate", "low", "high", "level", "cases", "patients", "method", "seeds"} <= set(metrics[name])
+        assert set(metrics[name]["seeds"]) == {"mean", "standard_deviation", "count"}
+
+
+def test_out_of_fold_predicts_every_patient_once_by_models_that_never_saw_them(small, tmp_path):
+    run.train(small, tmp_path / "run", screen=Silent())
+    predictions = read_csv(tmp_path / "run/predictions/out_of_fold.csv")
+    assert predictions.values.shape == (2, 569, 2)
+    work = job.build(small)
+    for model in work.replicates:
+        assert not set(model.train) & set(model.held_out)
+        rows = np.flatnonzero(predictions.fold == model.fold)
+        assert set(predictions.replicate[model.seed_number, rows]) == {model.number}
+
+
+def test_a_finished_run_is_not_trained_again_and_another_experiment_is_refused(small, tmp_path, capsys):
+    first = run.train(small, tmp_path / "run", screen=Silent())
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.json")}
+    assert run.train(small, tmp_path / "run", screen=Silent()) == first
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.json")}
+    other = config.override(small, ["optimizer.learning_rate=0.5"])
+    with pytest.raises(InputError, match=r"optimizer.learning_rate: 0.01 there, 0.5 here"):
+        run.train(other, tmp_path / "run", screen=Silent())
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="is no run folder"):
+        run.train(small, tmp_path / "other", screen=Silent())
+
+
+def test_a_replicate_alone_trains_as_among_all(small, tmp_path):
+    many, alone = job.build(small), job.build(config.override(small, ["replicates.only=[2]"]))
+    run.train(small, tmp_path / "many", screen=Silent())
+    run.train(alone.experiment, tmp_path / "alone", screen=Silent())
+    all_states, one = final_state(tmp_path / "many", many)[1], final_state(tmp_path / "alone", alone)[1]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[2], b[0], rtol=2e-4, atol=2e-5), all_states.variables, one.variables
+    )
+    assert all_states.seed[2] == one.seed[0]
+
+
+def test_the_streamed_feed_gives_what_the_resident_feed_gives(small, tmp_path):
+    results = {}
+    for feed in ("resident", "streamed"):
+        experiment = config.override(small, [f"data.feed={feed}"])
+        run.train(experiment, tmp_path / feed, screen=Silent())
+        results[feed] = final_state(tmp_path / feed, job.build(experiment))[1]
+    identical(results["resident"].variables, results["streamed"].variables)
+    first, second = ((tmp_path / feed / "predictions/out_of_fold.csv").read_text() for feed in results)
+    assert first == second
+
+
+def test_full_batch_gradient_descent_is_scikit_learn_s_gradient(small):
+    """One full-batch step of a linear model from zero, against the gradient by hand."""
+    experiment = dataclasses.replace(
+        small,
+        model=Perceptron(hidden=()),
+        optimizer=Optimizer(transform=optax.sgd, learning_rate=1.0),
+        training=Training(duration=Duration(steps=1), batch_size="full"),
+        replicates=Replicates(seeds=1),
+    )
+    work = job.build(experiment)
+    from medjax.training.replicate import take
+
+    (wave,) = work.programs.waves
+    fitted = take(work.fitted, wave, work.programs.mesh)
+    state = work.programs.initialise(np.array([work.replicates[k].seed for k in wave], np.uint32), fitted)
+    before = jax.device_get(state.variables["params"]["output"])
+    feed = job.feed(work)
+    state, _ = work.programs.train(state, feed.resident, next(feed.batches(job.training_plan(work, wave), 0, 1)))
+    after = jax.device_get(state.variables["params"]["output"])
+    for k, model in enumerate(work.replicates):
+        x = (work.arrays["table"][model.train] - work.fitted["table"]["mean"][k]) / work.fitted["table"]["scale"][k]
+        logits = x @ before["kernel"][k] + before["bias"][k]
+        probability = np.exp(logits - logits.max(1, keepdims=True))
+        probability /= probability.sum(1, keepdims=True)
+        error = probability - np.eye(2)[work.targets[model.train]]
+        np.testing.assert_allclose(before["kernel"][k] - after["kernel"][k], x.T @ error / len(x), atol=2e-6)
+
+
+def test_accumulated_gradients_equal_those_of_the_big_batch(small):
+    results = []
+    for parts in (1, 4):
+        experiment = config.override(small, [f"training.accumulate={parts}", "training.duration.steps=3"])
+        results.append(steps(job.build(experiment, devices=jax.devices()[:1]), 3))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *results)
+
+
+def steps(work: job.Job, count: int):
+    """Take some steps of the first wave and return the parameters of the real replicates."""
+    from medjax.training.replicate import take
+
+    wave = work.programs.waves[0]
+    feed = job.feed(work)
+    state = work.programs.initialise(
+        np.array([work.replicates[k].seed for k in wave], np.uint32), take(work.fitted, wave, work.programs.mesh)
+    )
+    for batch in feed.batches(job.training_plan(work, wave), 0, count):
+        state, _ = work.programs.train(state, feed.resident, batch)
+    return jax.tree.map(lambda x: np.array(x)[: len(work.replicates)], jax.device_get(state.variables["params"]))
+
+
+@pytest.mark.parametrize(("devices", "mesh"), [(2, Mesh()), (4, Mesh(replicate=2)), (8, Mesh(replicate=1))])
+def test_the_first_float32_steps_agree_on_any_number_of_devices(small, devices, mesh):
+    experiment = dataclasses.replace(small, training=dataclasses.replace(small.training, mesh=mesh))
+    one = steps(job.build(small, devices=jax.devices()[:1]), 3)
+    many = steps(job.build(experiment, devices=jax.devices()[:devices]), 3)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6, rtol=0), one, many)
+
+
+def test_float64_trajectories_agree_on_any_number_of_devices(small):
+    """200 steps with dropout, to 1e-10: in double precision nothing parts chaotically so far."""
+    with jax.enable_x64(True):
+        experiment = dataclasses.replace(
+            small, model=Perceptron(hidden=(16, 16), dropout=0.1, dtype="float64"),
+            training=Training(duration=Duration(steps=200), batch_size=16), replicates=Replicates(seeds=1),
+        )  # fmt: skip
+        results = []
+        for devices in (1, 2, 4, 8):
+            mesh = Mesh(replicate=1, data=devices)
+            own = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, mesh=mesh))
+            results.append(steps(job.build(own, devices=jax.devices()[:devices]), 200))
+    assert jax.tree.leaves(results[0])[0].dtype == np.float64
+    for other in results[1:]:
+        jax.tree.map(partial(np.testing.assert_allclose, atol=1e-10, rtol=0), results[0], other)
+
+
+def test_one_checkpoint_gives_the_same_probabilities_on_any_number_of_devices(small, tmp_path):
+    from medjax import predict
+    from medjax.training.state import final_variables
+
+    run.train(small, tmp_path / "run", screen=Silent())  # on all eight devices
+    results = []
+    for devices in (1, 2, 4, 8):
+        work = job.build(small, devices=jax.devices()[:devices])
+        _, state, _ = final_state(tmp_path / "run", work)
+        cases = [model.held_out for model in work.replicates]
+        for batch in (7, 256):
+            values = predict.predict_all(
+                work.programs, final_variables(state), state.fitted, job.feed(work), cases, batch
+            )
+            results.append(np.concatenate(values))
+    assert len(results[0]) == 2 * 569
+    for other in results[1:]:
+        np.testing.assert_allclose(results[0], other, atol=1e-6, rtol=0)
+
+
+def test_nan_stops_with_its_name_its_step_and_its_replicate(small, tmp_path):
+    wild = config.override(small, ["optimizer.learning_rate=1e30", "training.save_seconds=0.0", "training.log_every=2"])
+    with pytest.raises(InputError, match=r"(loss|gradient_norm) became (nan|inf) at step \d+ \(seed_\d_fold_\d\)"):
+        run.train(wild, tmp_path / "run", screen=Silent())
+    assert not (tmp_path / "run/evaluation").exists()
+
+
+def test_early_stopping_freezes_each_replicate_by_itself(small, tmp_path):
+    experiment = config.override(
+        small,
+        ["data.splits.hold_back=0.2", "training.evaluate_every={\"class\": \"medjax.experiment.Duration\", \"steps\": 2}",
+         "training.select=accuracy", "training.patience=2", "training.duration.steps=60", "optimizer.learning_rate=0.05"],
+    )  # fmt: skip
+    run.train(experiment, tmp_path / "run", screen=Silent())
+    _, state, _ = final_state(tmp_path / "run", job.build(experiment))
+    assert state.stopped.any()
+    for stopped, step, best in zip(state.stopped, state.step, state.best.step, strict=True):
+        assert step <= 60
+        assert not stopped or step - best >= 4
+
+
+def test_sigterm_saves_and_leaves_a_run_that_continues(small, tmp_path, monkeypatch):
+    import os
+    import signal
+
+    class Alarm(Silent):
+        """Sends the signal from within, at a step of its own choosing."""
+
+        def progress(self, name, total, done, cases):
+            from contextlib import contextmanager
+
+            @contextmanager
+            def shown():
+                def update(step, values):
+                    if done == 0 and step >= 10:
+                        os.kill(os.getpid(), signal.SIGTERM)
+
+                yield update
+
+            return shown()
+
+    whole = run.train(small, tmp_path / "whole", screen=Silent())
+    with pytest.raises(loop.Interrupted, match="step 12"):
+        run.train(small, tmp_path / "parts", screen=Alarm())
+    assert checkpoint.steps(tmp_path / "parts/checkpoints") == [12]
+    assert run.train(small, tmp_path / "parts", screen=Silent()) == whole
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The seal
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def poisoned(source, rows, rng):
+    """Replace inputs and labels of some cases by noise."""
+
+    class Poison:
+        def __len__(self):
+            return len(source)
+
+        def __getitem__(self, index):
+            case = source[index]
+            if index in rows:
+                case = {**case, "label": int(rng.integers(2))}
+                for key in ("image", "table"):
+                    if key in case:
+                        noise = rng.normal(size=np.shape(case[key])) * 100
+                        case[key] = noise.astype(case[key].dtype)
+            return case
+
+    return Poison()
+
+
+def test_noise_in_a_held_out_fold_changes_nothing_of_the_models_that_held_it_out(small, tmp_path, monkeypatch):
+    run.train(small, tmp_path / "clean", screen=Silent())
+    work = job.build(small)
+    held = set(work.partition.parts[0].held_out.tolist())
+    monkeypatch.setattr(
+        job, "development_source", lambda d, p: poisoned(development_source(d, p), held, np.random.default_rng(0))
+    )
+    run.train(small, tmp_path / "poisoned", screen=Silent())
+    clean, dirty = (final_state(tmp_path / name, work)[1] for name in ("clean", "poisoned"))
+    for model in work.replicates:
+        pair = [jax.tree.map(lambda x, k=model.number: x[k], state) for state in (clean, dirty)]
+        if model.fold == 0:
+            identical(*pair)
+        else:  # the poison works: whoever trains on it differs
+            with pytest.raises(AssertionError):
+                identical(*pair)
+
+
+@pytest.mark.usefixtures("medjax_data")
+def test_training_never_reads_the_test_set_and_each_opening_is_written_first(image, tmp_path, monkeypatch):
+    from medjax.data import ledger
+    from medjax.data.source import TfdsSource
+
+    read = []
+    real = TfdsSource.__getitem__
+
+    def spy(self, index):
+        if self.split == "test":
+            written = (tmp_path / "run/test_ledger.json").exists()
+            read.append(written)
+        return real(self, index)
+
+    job.build(image)  # prepared and indexed: that once reads every case, to find duplicates
+    monkeypatch.setattr(TfdsSource, "__getitem__", spy)
+    run.train(image, tmp_path / "run", screen=Silent())
+    run.evaluate(tmp_path / "run", "validation")
+    assert read == []
+    first = run.evaluate(tmp_path / "run", "test", command="first look")
+    assert len(read) == 156
+    assert all(read)
+    assert first["about"]["opening"].startswith("opening 1, 1 model")
+    again = run.evaluate(tmp_path / "run", "test", command="second look")
+    assert again["about"]["opening"].startswith("opening 2, 1 model")
+    assert again["metrics"] == first["metrics"]
+    entries = json.loads((tmp_path / "run/test_ledger.json").read_text())
+    assert [entry["command"] for entry in entries] == ["first look", "second look"]
+    ledger.verify(entries)
+    other = config.override(image, ["seed=1"])
+    run.train(other, tmp_path / "other", screen=Silent())
+    assert run.evaluate(tmp_path / "other", "test")["about"]["opening"].startswith("opening 3, 2 models")
+
+
+@pytest.mark.usefixtures("medjax_data")
+def test_noise_in_the_test_set_changes_nothing(image, tmp_path, monkeypatch):
+    """Poison before training: parameters, thresholds and everything fitted stay bit-identical."""
+    from medjax.data.source import TfdsSource
+
+    run.train(image, tmp_path / "clean", screen=Silent())
+    real = TfdsSource.__getitem__
+
+    def poison(self, index):
+        case = real(self, index)
+        if self.split == "test":
+            noise = np.random.default_rng(index).integers(0, 256, case["image"].shape).astype(np.uint8)
+            case = {**case, "image": noise, "label": 1 - case["label"]}
+        return case
+
+    monkeypatch.setattr(TfdsSource, "__getitem__", poison)
+    monkeypatch.setenv("MEDJAX_CACHE", str(tmp_path / "cache"))  # prepared anew, from poisoned cases
+    run.train(image, tmp_path / "dirty", screen=Silent())
+    work = job.build(image)
+    identical(*(final_state(tmp_path / name, work)[1] for name in ("clean", "dirty")))
+    plans = [json.loads((tmp_path / name / "record.json").read_text())["plan"] for name in ("clean", "dirty")]
+    assert plans[0]["threshold"] == plans[1]["threshold"]
+    assert plans[0]["model"] == plans[1]["model"]
+    assert plans[0]["data"] != plans[1]["data"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Load and predict
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_loaded_run_predicts_what_the_run_predicted(small, tmp_path):
+    run.train(small, tmp_path / "run", screen=Silent())
+    model = run.load(tmp_path / "run")
+    assert model.warnings == ()
+    assert model.digest == model.record["plan"]["model"]
+    stored = read_csv(tmp_path / "run/predictions/out_of_fold.csv")
+    work = job.build(small)
+    cases = [work.source.source[i] for i in range(20)]
+    predictions = model.predict(cases)
+    assert predictions.values.shape == (4, 20, 2)
+    assert list(predictions.id) == [case["id"] for case in cases]
+    for row, name in enumerate(predictions.id):
+        at = int(np.flatnonzero(stored.id == name)[0])
+        for member in range(2):
+            number = stored.replicate[member, at]
+            np.testing.assert_allclose(predictions.values[number, row], stored.values[member, at], atol=1e-6)
+    np.testing.assert_allclose(ensemble(predictions).sum(1), 1, atol=1e-6)
+
+
+def test_a_wrong_case_is_refused_by_its_id(small, tmp_path):
+    run.train(small, tmp_path / "run", screen=Silent())
+    model = run.load(tmp_path / "run")
+    with pytest.raises(InputError, match="case 'a'.*table"):
+        model.predict([{"id": "a", "table": np.zeros(29, np.float32)}])
+    with pytest.raises(InputError, match="no 'table'"):
+        model.predict([{"id": "a", "image": np.zeros((2, 2, 1), np.float32)}])
+    with pytest.raises(InputError, match="no case"):
+        model.predict([])
+
+
+def test_a_corrupt_last_checkpoint_falls_back_and_says_so(small, tmp_path):
+    experiment = config.override(small, ["training.save_seconds=0.0"])
+    run.train(experiment, tmp_path / "run", screen=Silent())
+    newest = tmp_path / "run/checkpoints/24"
+    path = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+    model = run.load(tmp_path / "run")
+    assert "falling back to checkpoints/20" in model.warnings[0]
+    assert "not the ones" in model.warnings[1]
+
+
+def test_an_unfinished_run_and_an_absent_one_are_named(small, tmp_path):
+    with pytest.raises(InputError, match="no such run folder"):
+        run.load(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"record.json is missing"):
+        run.load(tmp_path / "empty")
+
+
+def test_experiments_are_equal_if_their_json_is(small):
+    assert isinstance(small, Experiment)
+    assert config.dumps(small) == config.dumps(config.decode(config.encode(small)))
