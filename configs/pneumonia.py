@@ -1,6 +1,6 @@
 """PneumoniaMNIST: pneumonia or normal on 5,856 paediatric chest X-rays of 28 x 28 pixels (Kermany et al. 2018).
 
-    MEDJAX_DATA=... uv run train.py --config configs/pneumonia.py
+MEDJAX_DATA=... uv run train.py --config configs/pneumonia.py
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ experiment = Experiment(
     data=Data(name="pneumoniamnist", inputs=("image",)),
     # Three of four training images show pneumonia; balanced weights keep the rarer class from being written off.
     task=Classification(positive="pneumonia", class_weights="balanced", label_smoothing=0.05),
-    model=ResNet(depth=18, dimensions=2, stem="cifar", normalisation="batch", width=32),
+    model=ResNet(depth=18, dimensions=2, stem="cifar", normalisation="group", width=32),
     preprocess=(partial(rescale, low=0.0, high=255.0),),
     standardise=("image",),
     # No flip: the heart lies on one side. Exposure and position differ between machines, so they are varied.
@@ -35,7 +35,7 @@ experiment = Experiment(
         clip=1.0,
     ),
     training=Training(
-        duration=Duration(epochs=12),
+        duration=Duration(epochs=8),
         batch_size=64,
         evaluate_every=Duration(epochs=1),
         select="auroc",
