@@ -86,7 +86,7 @@ def predict_command(arguments: argparse.Namespace) -> None:
     model = run.load(arguments.run, arguments.config)
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    text = external.prediction_csv(model.predict(external.read_inputs(model, arguments.inputs)))
+    text = external.prediction_csv(model, model.predict(external.read_inputs(model, arguments.inputs)))
     if arguments.out is None:
         print(text, end="")
         return

@@ -5,6 +5,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from medjax.data import dataset as datasets
 from medjax.data.case import Case
 from medjax.data.readers.images import read_images
@@ -64,8 +66,11 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
     return concatenate([datasets.open_split(dataset, split) for split in dataset.splits])
 
 
-def prediction_csv(predictions: Predictions) -> str:
-    """Return predictions as CSV: id, the mean over the replicates, and the spread between them where there are several."""
+def prediction_csv(model: Predictor, predictions: Predictions) -> str:
+    """Return predictions as CSV: id, the mean over the replicates, and the spread between them where there are several.
+
+    With two classes the predicted class follows the run's frozen threshold, otherwise it is the most probable one.
+    """
     mean, several = ensemble(predictions), len(predictions.values) > 1
     spread = predictions.values.std(axis=0, ddof=1) if several else None
     if predictions.kind == "probability":
@@ -76,13 +81,16 @@ def prediction_csv(predictions: Predictions) -> str:
         header = ["id", *names]
     if several:
         header += [f"{name}_standard_deviation" for name in names]
+    chosen, positive = mean.argmax(-1), model.experiment.task.positive_index
+    if positive is not None and len(predictions.classes) == 2:
+        chosen = np.where(mean[:, positive] >= model.record["plan"]["threshold"], positive, 1 - positive)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
     for row, name in enumerate(predictions.id):
         cells = [repr(float(value)) for value in mean[row]]
         if predictions.kind == "probability":
-            cells.insert(0, predictions.classes[int(mean[row].argmax())])
+            cells.insert(0, predictions.classes[int(chosen[row])])
         if spread is not None:
             cells += [repr(float(value)) for value in spread[row]]
         writer.writerow([name, *cells])

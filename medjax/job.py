@@ -19,6 +19,7 @@ from medjax.data.order import training_batches
 from medjax.data.partition import Partition, development_source, partition
 from medjax.data.source import Source
 from medjax.errors import InputError
+from medjax.evidence.measures import BINARY, MULTI_CLASS, REGRESSION
 from medjax.experiment import Experiment, resolve
 from medjax.predict import case_pipeline
 from medjax.training import programs as compiled
@@ -231,6 +232,16 @@ def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Repl
         needs.append("evaluation.threshold")
     if needs and not len(first.validation):
         raise InputError(f"{needs[0]} needs validation cases, but data.splits gives none")
+    task = experiment.task
+    known = REGRESSION if task.kind == "value" else BINARY if len(task.classes) == 2 else MULTI_CLASS
+    if experiment.evaluation.primary not in known:
+        raise InputError(
+            f"evaluation.primary '{experiment.evaluation.primary}' does not apply here; known: {', '.join(known)}"
+        )
+    if experiment.training.select is not None and experiment.training.select not in task.selectable:
+        raise InputError(
+            f"training.select '{experiment.training.select}' is unknown; known: {', '.join(task.selectable)}"
+        )
     if "auroc" not in (experiment.evaluation.primary, experiment.training.select):
         return
     judged = np.concatenate([model.held_out for model in models]) if first.fold >= 0 else first.validation

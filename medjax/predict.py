@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from medjax import preprocess
+from medjax.config import nearest
 from medjax.data.case import Case
 from medjax.data.feed import Feed
 from medjax.data.order import evaluation_batches
@@ -31,7 +32,7 @@ def case_pipeline(experiment: Experiment, columns: Sequence[str]) -> Callable[[C
     """
     unknown = [name for name in experiment.data.exclude if name not in columns]
     if unknown:
-        raise InputError(f"data.exclude names '{unknown[0]}', but the columns are {', '.join(columns) or 'none'}")
+        raise InputError(f"data.exclude: there is no column '{unknown[0]}'; {nearest(unknown[0], columns)}")
     kept = np.array([i for i, name in enumerate(columns) if name not in experiment.data.exclude], int)
 
     def pipeline(case: Case) -> Case:

@@ -191,6 +191,8 @@ def _fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began
     feed, writer, log = job.feed(work), checkpoint.Writer(checkpoints), MetricsLog(workdir, done)
     cases = work.batch * len(np.unique(programs.waves[0]))
     saved = time.monotonic()
+    # However short the run, a good checkpoint lies behind the last one.
+    halfway = total // 2 // training.save_grid * training.save_grid
     try:
         with _signals() as interrupted, screen.progress("training", every, done, cases) as update:
             for number, wave in enumerate(programs.waves):
@@ -220,7 +222,7 @@ def _fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began
 
                 hooks = loop.Hooks(
                     validate=validate,
-                    due=lambda step: time.monotonic() - saved >= training.save_seconds,
+                    due=lambda step: step == halfway or time.monotonic() - saved >= training.save_seconds,
                     save=save,
                     log=report,
                     interrupted=interrupted.is_set,

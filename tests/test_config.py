@@ -38,7 +38,13 @@ def test_lambdas_and_closures_are_refused_by_name():
 
 @pytest.mark.parametrize(
     "name",
-    ["os.system", "medjax.config.Path", "medjax.config.importlib.import_module", "builtins.eval", "medjax.config._build"],
+    [
+        "os.system",
+        "medjax.config.Path",
+        "medjax.config.importlib.import_module",
+        "builtins.eval",
+        "medjax.config._build",
+    ],
 )
 def test_names_outside_the_allowed_roots_are_refused(name):
     with pytest.raises(InputError):
@@ -92,7 +98,11 @@ def test_a_config_file_with_its_own_model_round_trips(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("x = 1\n", "defines no 'experiment'"), ("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"), ("x = = 1", "line 1")],
+    [
+        ("x = 1\n", "defines no 'experiment'"),
+        ("x = 1\ny = 1 / 0\n", "line 2: ZeroDivisionError"),
+        ("x = = 1", "line 1"),
+    ],
 )
 def test_a_broken_config_file_is_named_with_its_line(tmp_path, text, message):
     path = tmp_path / "broken.py"

@@ -37,6 +37,7 @@ class Classification:
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
 
     kind: ClassVar[Literal["probability"]] = "probability"
+    selectable: ClassVar[tuple[str, ...]] = ("auroc", "accuracy", "log_loss")
 
     def resolve(self, classes: tuple[str, ...]) -> "Classification":
         """Fill in the data set's classes and check that the positive class is one of them."""
@@ -138,4 +139,4 @@ class Classification:
                 index = self.positive_index
                 return float(metrics.auroc(predictions[:, index], targets == index))
             return float(np.mean([metrics.auroc(predictions[:, k], targets == k) for k in present]))
-        raise InputError(f"training.select '{name}' is unknown; known: accuracy, auroc, log_loss")
+        raise InputError(f"training.select '{name}' is unknown; known: {', '.join(self.selectable)}")

@@ -26,6 +26,7 @@ class Regression:
     standardise: bool = True
 
     kind: ClassVar[Literal["value"]] = "value"
+    selectable: ClassVar[tuple[str, ...]] = ("mean_squared_error", "mean_absolute_error", "r2")
     classes: ClassVar[tuple[str, ...]] = ()
     outputs: ClassVar[int] = 1
     positive: ClassVar[None] = None

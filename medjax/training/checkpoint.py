@@ -33,7 +33,7 @@ class Writer:
     """Saves states one after the other in a background thread, and keeps the last two that are complete."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder = folder.absolute()  # orbax takes no other
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future | None = None
 
@@ -77,6 +77,7 @@ def restore(folder: Path, like: Any) -> tuple[int, Any, list[str]]:
     Raises:
         InputError: there is no checkpoint, none is intact, or the tree belongs to another model.
     """
+    folder = folder.absolute()
     found, problems = steps(folder), []
     like = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     for step in reversed(found):

@@ -31,7 +31,9 @@ def test_gradient_descent_by_hand():
 
 def test_momentum_and_nesterov_agree_with_optax():
     for nesterov in (False, True):
-        own = update(Optimizer(transform=partial(optax.sgd, momentum=0.9, nesterov=nesterov), learning_rate=0.1), count=4)
+        own = update(
+            Optimizer(transform=partial(optax.sgd, momentum=0.9, nesterov=nesterov), learning_rate=0.1), count=4
+        )
         reference, params = optax.sgd(0.1, momentum=0.9, nesterov=nesterov), PARAMS
         state = reference.init(params)
         for _ in range(4):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from medjax.errors import InputError
+from medjax.experiment import Mesh
 from medjax.training import mesh as meshes
 from medjax.training import replicate
-from medjax.experiment import Mesh
 
 
 @pytest.mark.parametrize(("count", "together", "devices"), [(25, 25, 2), (25, 4, 1), (5, 1, 1), (3, 2, 4), (8, 8, 8)])

@@ -25,20 +25,19 @@ def read_table(
 
     Args:
         path: the file; UTF-8, separated by comma, semicolon or tab.
-        columns: the inputs, in the order of `table`. The file must hold these and no others, besides id, group, target.
+        columns: the inputs, in the order of `table`. Other columns of the file are left out.
         target: the column of the target, if it is to be read.
         classes: names of the classes; the target is a name or the number of one. Without classes it is a value.
 
     Raises:
-        InputError: a missing or empty file, missing or unknown columns, a cell that is no number (by line and column).
+        InputError: a missing or empty file, missing columns, a cell that is no number (by line and column).
     """
     path = Path(path)
     header, rows = _rows(path)
     allowed = [*columns, "id", "group", *([target] if target else [])]
     missing = [name for name in [*columns, *([target] if target else [])] if name not in header]
-    unknown = [name for name in header if name not in allowed]
-    if missing or unknown:
-        raise InputError(f"{path}: " + "; ".join(_named(missing, unknown)) + ".")
+    if missing:
+        raise InputError(f"{path}: {_named(missing, [name for name in header if name not in allowed])}.")
     cases = []
     for line, row in rows:
         cells = dict(zip(header, row, strict=True))
@@ -82,16 +81,15 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, table[1:]
 
 
-def _named(missing: list[str], unknown: list[str]) -> list[str]:
+def _named(missing: list[str], unknown: list[str]) -> str:
+    """Name the first missing columns, each with the column of the file that may be meant."""
     parts = []
-    for name in missing:
+    for name in missing[:3]:
         near = difflib.get_close_matches(name, unknown, n=1)
         parts.append(f"column {name!r} is missing" + (f" (is it {near[0]!r}?)" if near else ""))
-    if unknown:
-        parts.append(
-            f"unknown column{'s' * (len(unknown) > 1)} {', '.join(map(repr, unknown))}; remove what is no input"
-        )
-    return parts
+    if len(missing) > 3:
+        parts.append(f"and {len(missing) - 3} more are missing")
+    return "; ".join(parts)
 
 
 def _number(cell: str, path: Path, line: int, column: str) -> float:
