@@ -49,6 +49,7 @@ def train_command(arguments: argparse.Namespace) -> None:
     from medjax.experiment import Experiment
     from medjax.report import opening
 
+    _keep_compilations()
     experiment = config.load_experiment(arguments.config)
     if not isinstance(experiment, Experiment):
         raise InputError(f"{arguments.config}: 'experiment' is a {type(experiment).__name__}, not an Experiment")
@@ -66,6 +67,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
     """Evaluate a run on one of its splits, or on other data."""
     from medjax import external, run
 
+    _keep_compilations()
     if arguments.data is None:
         evaluation = run.evaluate(
             arguments.run, arguments.split, data_dir=arguments.data_dir, config_file=arguments.config
@@ -83,6 +85,7 @@ def predict_command(arguments: argparse.Namespace) -> None:
     """Predict files: images, an npz, or a CSV of table rows."""
     from medjax import external, run
 
+    _keep_compilations()
     model = run.load(arguments.run, arguments.config)
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -156,6 +159,17 @@ def main() -> int:
     """Run the `medjax` command."""
     arguments = parser().parse_args()
     return guarded(arguments.function, arguments)
+
+
+def _keep_compilations() -> None:
+    """Keep compiled programs in the cache, so that the same command starts faster the next time; JAX's own settings win."""
+    import jax
+
+    from medjax.data.storage import cache_dir
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _show(evaluation: dict[str, Any]) -> None:

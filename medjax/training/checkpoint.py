@@ -36,6 +36,8 @@ class Writer:
         self.folder = folder.absolute()  # orbax takes no other
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future | None = None
+        for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):  # left by a save that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def save(self, step: int, state: Any) -> None:
         """Start saving a host tree that nobody changes afterwards; waits for the save before, and raises its error."""
@@ -101,6 +103,10 @@ def restore(folder: Path, like: Any) -> tuple[int, Any, list[str]]:
 
 def _write(folder: Path, step: int, state: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)  # orbax's threads wait minutes for a folder that cannot be made
+    needed = sum(leaf.nbytes for leaf in leaves(state).values()) * 5 // 4 + 2**18
+    free = shutil.disk_usage(folder).free
+    if free < needed:  # asked first, because orbax's threads fill the screen with tracebacks when a write fails
+        raise OSError(f"the disk is full: {free / 2**20:.1f} MiB are free, {needed / 2**20:.1f} MiB are needed")
     described: Any = {path: [list(x.shape), str(x.dtype)] for path, x in leaves(state).items()}
     metadata = {"digest": digest(state), "leaves": described}
     ocp.save(str(folder / str(step)), state, overwrite=True, custom_metadata=metadata)

@@ -97,7 +97,9 @@ def run(
                 raise Interrupted(f"stopped by a signal at step {step}")
         state, sums = programs.train(state, feed.resident, next(batches))
         pending.append((step, sums))
-        if (step + 1) % log_every == 0:
+        if step == start:
+            flush(step + 1)  # waits once, so that the first number, or the first NaN, is seen at once
+        elif (step + 1) % log_every == 0:
             flush(step)
     flush(total)
     return state

@@ -108,3 +108,21 @@ def test_the_digest_sees_values_types_shapes_and_names():
         )
     }
     assert len(seen) == 5
+
+
+def test_a_full_disk_is_one_message_and_keeps_what_was_saved(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    usage = checkpoint.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage._replace(free=100))
+    writer = checkpoint.Writer(tmp_path)
+    writer.save(2, TREE)
+    with pytest.raises(InputError, match="the disk is full.*checkpoints before it are kept"):
+        writer.wait()
+    assert checkpoint.restore(tmp_path, TREE)[0] == 1
+
+
+def test_what_an_interrupted_save_left_is_cleared_away(tmp_path):
+    save(tmp_path, 1)
+    (tmp_path / "2.orbax-checkpoint-tmp").mkdir()
+    checkpoint.Writer(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
