@@ -1,0 +1,130 @@
+"""Training all waves of a run, from the newest checkpoint or from the start, until the end or a signal."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medjax import folder, job, predict
+from medjax.errors import InputError
+from medjax.job import Job
+from medjax.report.screen import Screen
+from medjax.training import checkpoint, loop
+from medjax.training.record import MetricsLog
+from medjax.training.replicate import Replicate, put, take
+from medjax.training.state import current_variables
+
+
+def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began: float) -> Any:
+    """Train every wave from the newest checkpoint, or from the start; returns all replicates' state, on the host."""
+    training, programs, total = work.experiment.training, work.programs, work.total
+    checkpoints, every = workdir / folder.CHECKPOINTS, total * len(programs.waves)
+    whole, done = job.blank_state(work.experiment, work.shapes, total, len(work.replicates)), 0
+    if checkpoint.steps(checkpoints):
+        done, whole, warnings = checkpoint.restore(checkpoints, whole)
+        for warning in warnings:
+            screen.say(f"warning: {warning}")
+        screen.say(f"continuing from step {done} of {every}")
+    feed, writer, log = job.feed(work), checkpoint.Writer(checkpoints), MetricsLog(workdir, done)
+    cases = work.batch * len(np.unique(programs.waves[0]))
+    saved = time.monotonic()
+    # However short the run, a good checkpoint lies behind the last one.
+    halfway = total // 2 // training.save_grid * training.save_grid
+    try:
+        with _signals() as interrupted, screen.progress("training", every, done, cases) as update:
+            for number, wave in enumerate(programs.waves):
+                offset, models = number * total, [work.replicates[k] for k in wave]
+                if done >= offset + total or (done > offset and bool(np.all(whole.stopped[wave]))):
+                    continue
+                if done > offset:
+                    state = take(whole, wave, programs.mesh)
+                else:
+                    seeds = np.array([model.seed for model in models], np.uint32)
+                    state = programs.initialise(seeds, take(work.fitted, wave, programs.mesh))
+
+                def validate(state: Any, step: int, models: Sequence[Replicate] = models) -> Any:
+                    return _validate(work, feed, state, step, models)
+
+                def save(state: Any, step: int, wave: np.ndarray = wave, offset: int = offset) -> None:
+                    nonlocal whole, saved
+                    whole = put(whole, wave, state)
+                    writer.save(offset + step, whole)
+                    saved = time.monotonic()
+
+                def report(step: int, values: dict[str, float], offset: int = offset) -> None:
+                    if "seconds_to_first_step" not in record:
+                        record["seconds_to_first_step"] = round(time.monotonic() - began, 2)
+                    log.write(offset + step, values)
+                    update(offset + step + 1, values)
+
+                hooks = loop.Hooks(
+                    validate=validate,
+                    due=lambda step: step == halfway or time.monotonic() - saved >= training.save_seconds,
+                    save=save,
+                    log=report,
+                    interrupted=interrupted.is_set,
+                )
+                state = loop.run(
+                    programs,
+                    feed,
+                    job.training_plan(work, wave),
+                    state,
+                    [model.label for model in models],
+                    start=max(done - offset, 0),
+                    total=total,
+                    evaluate_every=work.every,
+                    log_every=training.log_every,
+                    grid=training.save_grid,
+                    hooks=hooks,
+                )
+                save(state, total)
+    finally:
+        log.close()
+        writer.wait()
+    return whole
+
+
+def _validate(work: Job, feed: Any, state: Any, step: int, models: Sequence[Replicate]) -> tuple[Any, dict[str, float]]:
+    """Predict each replicate's validation cases with its current variables, and keep the best of each."""
+    name, cases = work.experiment.training.select, [model.validation for model in models]
+    if name is None or not len(cases[0]):
+        return state, {}
+    values = predict.predict_wave(
+        work.programs, current_variables(state), state.fitted, feed, cases, predict.EVALUATION_BATCH
+    )
+    scores = []
+    for model, own in zip(models, values, strict=True):
+        if not np.isfinite(own).all():
+            raise InputError(
+                f"a validation prediction became NaN or infinite at step {step} ({model.label}); training stopped and "
+                "the last good checkpoint is kept: lower optimizer.learning_rate, or set optimizer.clip"
+            )
+        scores.append(work.experiment.task.score(name, own, work.targets[model.validation]))
+    state = work.programs.select(state, np.array(scores, np.float32))
+    return state, {f"validation_{name}": float(np.mean(scores))}
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """Turn SIGTERM and Ctrl-C into an event that the loop looks at; a second Ctrl-C interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,177 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.utils.class_weight import compute_class_weight
+
+from medjax.errors import InputError
+from medjax.losses import weighted_mean
+from medjax.tasks import Classification
+
+TWO, THREE = ("benign", "malignant"), ("a", "b", "c")
+
+
+def task(classes=TWO, **settings) -> Classification:
+    positive = settings.pop("positive", classes[1] if len(classes) == 2 else None)
+    return Classification(positive=positive, **settings).resolve(classes)
+
+
+def batch(labels, weight=None):
+    labels = jnp.asarray(labels)
+    return {"label": labels, "weight": jnp.ones(len(labels)) if weight is None else jnp.asarray(weight, jnp.float32)}
+
+
+def drawn(count, outputs, classes, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, outputs)).astype(np.float32) * 2, rng.integers(0, classes, count)
+
+
+KINDS = [
+    task(),
+    task(positive="benign"),
+    task(THREE),
+    task(loss="sigmoid"),
+    task(loss="sigmoid", positive="benign"),
+    task(THREE, loss="sigmoid"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
+def test_the_loss_is_scikit_learn_s_log_loss_of_what_is_predicted(kind):
+    logits, labels = drawn(50, kind.outputs, len(kind.classes))
+    values, weights = kind.losses(jnp.asarray(logits), batch(labels), {})
+    predicted = np.asarray(kind.predict(jnp.asarray(logits), {}), np.float64)
+    expected = log_loss(labels, predicted / predicted.sum(1, keepdims=True), labels=range(len(kind.classes)))
+    np.testing.assert_allclose(values.mean(), expected, rtol=1e-5)
+    np.testing.assert_array_equal(weights, 1)
+
+
+def test_losses_by_hand():
+    logits = jnp.array([[2.0, 0.0, -1.0]])
+    z = np.exp([2.0, 0.0, -1.0])
+    np.testing.assert_allclose(task(THREE).losses(logits, batch([1]), {})[0], [-np.log(z[1] / z.sum())], rtol=1e-6)
+    p = 1 / (1 + np.exp([-2.0, 0.0, 1.0]))
+    each = -np.log([1 - p[0], p[1], 1 - p[2]])
+    np.testing.assert_allclose(task(THREE, loss="sigmoid").losses(logits, batch([1]), {})[0], [each.sum()], rtol=1e-6)
+    one = jnp.array([[2.0], [2.0]])  # the logit is the positive class's, whatever its label
+    for positive, expected in (("malignant", -np.log([1 - p[0], p[0]])), ("benign", -np.log([p[0], 1 - p[0]]))):
+        values, _ = task(loss="sigmoid", positive=positive).losses(one, batch([0, 1]), {})
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_label_smoothing_by_hand():
+    logits, a = jnp.array([[2.0, 0.0, -1.0]]), 0.3
+    logs = np.asarray(jax.nn.log_softmax(logits))[0]
+    target = np.array([0, 1 - a, 0]) + a / 3
+    values, _ = task(THREE, label_smoothing=a).losses(logits, batch([1]), {})
+    np.testing.assert_allclose(values, [-(target * logs).sum()], rtol=1e-6)
+    p = 1 / (1 + np.exp(-2.0))
+    values, _ = task(loss="sigmoid", label_smoothing=a).losses(jnp.array([[2.0]]), batch([1]), {})
+    np.testing.assert_allclose(values, [-((1 - a / 2) * np.log(p) + a / 2 * np.log(1 - p))], rtol=1e-5)
+
+
+def test_balanced_weights_are_scikit_learn_s_and_have_mean_one_over_the_training_cases():
+    labels = np.repeat([0, 1, 2], [50, 30, 5])
+    weights = task(THREE, class_weights="balanced").fit(labels)["class_weights"]
+    np.testing.assert_allclose(weights, compute_class_weight("balanced", classes=np.arange(3), y=labels), rtol=1e-6)
+    np.testing.assert_allclose(weights[labels].mean(), 1, rtol=1e-6)
+    absent = labels[labels != 1]
+    weights = task(THREE, class_weights="balanced").fit(absent)["class_weights"]
+    np.testing.assert_allclose(weights[absent].mean(), 1, rtol=1e-6)
+    assert np.isfinite(weights).all()
+
+
+def test_class_weights_multiply_the_case_s_own_weight():
+    fitted = task(THREE, class_weights=(1.0, 2.0, 5.0)).fit(np.array([0]))
+    logits, _ = drawn(4, 3, 3)
+    cases = batch([0, 1, 2, 2], [1, 1, 0.5, 0])
+    values, weights = task(THREE).losses(jnp.asarray(logits), cases, jax.tree.map(jnp.asarray, fitted))
+    np.testing.assert_allclose(weights, [1, 2, 2.5, 0])
+    np.testing.assert_array_equal(values, task(THREE).losses(jnp.asarray(logits), cases, {})[0])
+    assert task(THREE).fit(np.array([0, 1])) == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_weight_zero_has_finite_loss_and_gradient_zero(kind):
+    logits, labels = drawn(6, kind.outputs, len(kind.classes))
+
+    def loss(outputs):
+        return weighted_mean(*kind.losses(outputs, batch(labels, np.zeros(6)), {}))
+
+    for outputs in (logits, logits * 1e6):
+        value, gradient = jax.value_and_grad(loss)(jnp.asarray(outputs))
+        assert value == 0
+        np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_sum_to_one_also_for_extreme_outputs(kind):
+    logits, _ = drawn(8, kind.outputs, len(kind.classes))
+    for outputs in (logits, logits * 1e4, logits - 300, logits + 300):
+        predicted = np.asarray(kind.predict(jnp.asarray(outputs), {}))
+        assert predicted.shape == (8, len(kind.classes))
+        np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
+
+
+def test_each_column_is_its_class_whichever_is_positive():
+    logits = jnp.array([[3.0], [-1.0]])
+    probability = np.asarray(jax.nn.sigmoid(logits))[:, 0]
+    for index, positive in enumerate(TWO):
+        kind = task(loss="sigmoid", positive=positive)
+        assert kind.positive_index == index
+        assert kind.outputs == 1
+        predicted = kind.predict(logits, {})
+        np.testing.assert_allclose(predicted[:, index], probability, rtol=1e-6)
+        np.testing.assert_allclose(predicted[:, 1 - index], 1 - probability, rtol=1e-5)
+    many = jnp.array([[0.0, 1.0, -1.0]])
+    p = np.asarray(jax.nn.sigmoid(many))
+    np.testing.assert_allclose(task(THREE, loss="sigmoid").predict(many, {}), p / p.sum(), rtol=1e-5)
+
+
+def test_scores_agree_with_scikit_learn_and_larger_is_better():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 80)
+    p = np.clip(0.4 * labels + rng.uniform(0, 0.6, 80), 0.01, 0.99)
+    for positive in TWO:  # AUROC of two classes is the same for either of them
+        kind, both = task(positive=positive), np.stack([1 - p, p], 1)
+        np.testing.assert_allclose(kind.score("auroc", both, labels), roc_auc_score(labels, p))
+        np.testing.assert_allclose(kind.score("log_loss", both, labels), -log_loss(labels, p))
+        assert kind.score("accuracy", both, labels) == np.mean((p > 0.5) == labels)
+    many, labels = rng.dirichlet(np.ones(3), 90), rng.integers(0, 3, 90)
+    expected = roc_auc_score(labels, many, multi_class="ovr", average="macro")
+    np.testing.assert_allclose(task(THREE).score("auroc", many, labels), expected)
+
+
+def test_a_validation_part_of_one_class_is_named():
+    predicted, labels = np.full((4, 2), 0.5), np.ones(4, int)
+    with pytest.raises(InputError, match=r"all 4 validation cases are 'malignant'.*accuracy"):
+        task().score("auroc", predicted, labels)
+    assert task().score("accuracy", predicted, labels) == 0
+    with pytest.raises(InputError, match="'f1' is unknown; known: auroc, accuracy, log_loss"):
+        task().score("f1", predicted, labels)
+
+
+@pytest.mark.parametrize(
+    ("settings", "classes", "message"),
+    [
+        ({}, TWO, r"task.positive is missing.*'benign', 'malignant'"),
+        ({"positive": "cancer"}, TWO, r"task.positive 'cancer' is not a class.*'benign', 'malignant'"),
+        ({"positive": "d"}, THREE, "'d' is not a class"),
+        ({"positive": "benign", "classes": ("malignant", "benign")}, TWO, "task.classes.*differ from the data set's"),
+        ({}, ("one",), "at least two classes"),
+        ({}, (), "at least two classes; the data set names none"),
+        ({"label_smoothing": 1.0}, THREE, r"task.label_smoothing 1.0 must be"),
+        ({"class_weights": (1.0, 2.0)}, THREE, "task.class_weights needs 3 numbers"),
+    ],
+)
+def test_settings_that_contradict_the_data_are_named(settings, classes, message):
+    with pytest.raises(InputError, match=message):
+        Classification(**settings).resolve(classes)
+
+
+def test_a_label_that_is_no_class_is_named():
+    task(THREE).check(np.array([0, 2]), "d")
+    for bad in (3, -1):
+        with pytest.raises(InputError, match=rf"d: case 1 has label {bad}; it must be 0 to 2"):
+            task(THREE).check(np.array([0, bad]), "d")
