@@ -117,8 +117,8 @@ def draw_forest(axes: Any, evaluation: dict[str, Any]) -> None:
     axes.tick_params(axis="y", length=0)
     level = f"{100 * evaluation['level']:g} %"
     axes.set_title(f"Metrics with {level} intervals", fontsize=10, loc="left")
-    # Above the axes, where it hides no interval.
-    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=2, frameon=False, fontsize=8.5)
+    # Below the axes, where it hides no interval.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.07), ncols=2, frameon=False, fontsize=8.5)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.6)
 
 

@@ -11,11 +11,11 @@ from jaxtyping import Float, Num
 
 from medjax.errors import InputError
 
-Inputs = Num[np.ndarray, "cases *shape"]
+Train, Cases = Num[np.ndarray, "train *shape"], Num[np.ndarray, "cases *shape"]
 
 
 def logistic_regression(
-    train: Inputs, targets: Num[np.ndarray, " train"], cases: Inputs, *, regularisation: float = 1.0
+    train: Train, targets: Num[np.ndarray, " train"], cases: Cases, *, regularisation: float = 1.0
 ) -> Float[np.ndarray, "cases classes"]:
     """Return class probabilities of scikit-learn's logistic regression on standardised, mean-imputed inputs.
 
@@ -37,7 +37,7 @@ def logistic_regression(
 
 
 def ridge_regression(
-    train: Inputs, targets: Num[np.ndarray, " train"], cases: Inputs, *, regularisation: float = 1.0
+    train: Train, targets: Num[np.ndarray, " train"], cases: Cases, *, regularisation: float = 1.0
 ) -> Float[np.ndarray, "cases 1"]:
     """Return values of scikit-learn's ridge regression on standardised, mean-imputed inputs."""
     from sklearn.linear_model import Ridge

@@ -10,6 +10,9 @@ from typing import Any
 from medjax.errors import InputError
 
 MISTAKE, INTERRUPTED = 2, 143
+PATHS = (  # errors of a path that somebody gave
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 def guarded(verb: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
@@ -36,7 +39,7 @@ def guarded(verb: Callable[[argparse.Namespace], None], arguments: argparse.Name
                 f"error: the disk is full ({error.filename or 'while writing'}); make room and repeat", file=sys.stderr
             )
             return MISTAKE
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENOENT):
+        if error.errno in PATHS:
             print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
             return MISTAKE
         raise
@@ -77,7 +80,9 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
             raise InputError("give either --split (of the run's own data) or --data (other data), not both")
         model = run.load(arguments.run, arguments.config)
         cases = external.cases(model, arguments.data, arguments.target, arguments.data_dir)
-        evaluation = run.evaluate_external(arguments.run, cases, arguments.data, config_file=arguments.config)
+        evaluation = run.evaluate_external(
+            arguments.run, cases, arguments.data, data_dir=arguments.data_dir, config_file=arguments.config
+        )
     _show(evaluation)
 
 
@@ -175,4 +180,4 @@ def _keep_compilations() -> None:
 def _show(evaluation: dict[str, Any]) -> None:
     from medjax.report.table import results_table
 
-    print(results_table(evaluation, evaluation["about"]))
+    print(results_table(evaluation))

@@ -214,7 +214,7 @@ def _resolve(name: Any, where: str) -> Any:
     thing = _lookup(name)
     owner = getattr(thing, "__module__", "") or ""
     if thing is None or isinstance(thing, types.ModuleType):
-        hint = "; name the file that defines it (config=...)" if name.startswith("configs.") else ""
+        hint = "; name the file that defines it (--config, or config_file=...)" if name.startswith("configs.") else ""
         raise InputError(f"{where}: there is no '{name}'{hint}")
     if owner.split(".")[0] not in OWNERS:
         raise InputError(f"{where}: '{name}' belongs to '{owner}' and may not be named in a configuration")

@@ -10,7 +10,7 @@ import optax
 
 from medjax.data.split import Folds, HashedSplit
 from medjax.errors import InputError
-from medjax.tasks import Classification, Regression
+from medjax.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Duration:
     examples: int | None = None
 
     def __post_init__(self):
-        """Refuse two units at once, none, and lengths that are not positive."""
+        """Refuse two units at once, none, and lengths that are not positive and finite."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) != 1:
             names = " and ".join(given) or "nothing"
@@ -50,8 +50,8 @@ class Duration:
                 "set the others to null (--set training.duration.steps=null)"
             )
         (value,) = given.values()
-        if value <= 0:
-            raise InputError(f"a duration must be positive, not {value}")
+        if not 0 < value < math.inf:
+            raise InputError(f"a duration must be positive and finite, not {value}")
 
     def in_steps(self, batch_size: int, cases: int) -> int:
         """Return the number of optimizer steps; the only place that converts durations."""
@@ -187,7 +187,7 @@ class Experiment:
 
     name: str
     data: Data
-    task: Classification | Regression
+    task: Task
     model: nn.Module
     preprocess: tuple[Callable, ...] = ()
     standardise: tuple[str, ...] = ()
@@ -225,13 +225,22 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
         )
     if training.batch_size == "full" and training.accumulate != 1:
         raise InputError("training.batch_size 'full' goes with training.accumulate 1")
+    if training.patience is not None and training.patience < 1:
+        raise InputError(f"training.patience {training.patience} must be at least 1; null: never stop early")
+    if experiment.replicates.together < 0:
+        raise InputError(f"replicates.together {experiment.replicates.together} must be at least 0 (0: chosen here)")
     if experiment.replicates.seeds < 1:
         raise InputError(f"replicates.seeds {experiment.replicates.seeds} must be at least 1")
     if isinstance(experiment.data.splits, Folds):
-        if experiment.data.splits.hold_back == 0 and (training.select or isinstance(evaluation.threshold, str)):
+        if isinstance(evaluation.threshold, str):
             raise InputError(
-                "in cross-validation the held-out fold chooses nothing: training.select and a chosen "
-                "evaluation.threshold need data.splits.hold_back > 0, a part of the training folds kept for choosing"
+                f"evaluation.threshold '{evaluation.threshold}' would be chosen anew in every fold; in cross-validation "
+                "state a number"
+            )
+        if experiment.data.splits.hold_back == 0 and training.select:
+            raise InputError(
+                "in cross-validation the held-out fold chooses nothing: training.select needs data.splits.hold_back > 0, "
+                "a part of the training folds kept for choosing"
             )
         if evaluation.test:
             raise InputError("evaluation.test is set, but cross-validation has no test set; set it to false")

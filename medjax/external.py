@@ -30,7 +30,7 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
         if path.suffix.lower() == ".npz":
             cases += read_npz(path)
         elif path.suffix.lower() == ".csv":
-            cases += read_table(path, model.record["data"]["columns"])
+            cases += _read_rows(model, path)
     if images:
         cases += read_images(images)
     names = [case["id"] for case in cases]
@@ -53,8 +53,7 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
     if path.suffix.lower() == ".npz":
         return MemorySource(read_npz(path))
     if path.suffix.lower() == ".csv":
-        columns = model.record["data"]["columns"]
-        return MemorySource(read_table(path, columns, target or task.target, task.classes))
+        return MemorySource(_read_rows(model, path, target or task.target))
     dataset = datasets.prepare(name, data_dir)
     if dataset.name == model.record["data"]["name"]:
         raise InputError(f"'{name}' is the data that this run was trained on; --data is for other data, use --split")
@@ -64,6 +63,19 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
             "external validation needs the same classes"
         )
     return concatenate([datasets.open_split(dataset, split) for split in dataset.splits])
+
+
+def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[Case]:
+    """Read a CSV. Columns that the model must not see are not read: known too late, they may not even be there."""
+    columns, excluded = model.record["data"]["columns"], model.experiment.data.exclude
+    kept = np.array([name not in excluded for name in columns], bool)
+    names = [name for name, keep in zip(columns, kept, strict=True) if keep]
+    rows = read_table(path, names, target, model.experiment.task.classes)
+    for case in rows:
+        table = np.full(len(columns), np.nan, np.float32)  # the pipeline drops the excluded ones by position
+        table[kept] = case["table"]
+        case["table"] = table
+    return rows
 
 
 def prediction_csv(model: Predictor, predictions: Predictions) -> str:

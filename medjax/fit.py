@@ -30,7 +30,8 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
         for warning in warnings:
             screen.say(f"warning: {warning}")
         screen.say(f"continuing from step {done} of {every}")
-    feed, writer, log = job.feed(work), checkpoint.Writer(checkpoints), MetricsLog(workdir, done)
+    feed, writer = job.feed(work), checkpoint.Writer(checkpoints)
+    log = MetricsLog(workdir, done, validated=done % total == 0)
     cases = work.batch * len(np.unique(programs.waves[0]))
     saved = time.monotonic()
     # However short the run, a good checkpoint lies behind the last one.

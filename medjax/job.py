@@ -132,8 +132,9 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         )
     else:
         batch = training.batch_size
-    total = training.duration.in_steps(batch, cases)
-    every = training.evaluate_every.in_steps(batch, cases) if training.evaluate_every else None
+    real = min(batch, cases)  # a full batch may be filled up to the devices; the length of training must not follow
+    total = training.duration.in_steps(real, cases)
+    every = training.evaluate_every.in_steps(real, cases) if training.evaluate_every else None
     patience = training.patience * every if training.patience and every else None
     programs = compiled.build(experiment, shapes, fitted[0], len(models), total, patience, batch, devices)
     return Job(

@@ -20,7 +20,7 @@ from medjax.job import Job
 
 KINDS = {
     "out_of_fold": "INTERNAL cross-validation",
-    "validation": "INTERNAL validation (cases on which choices were made)",
+    "validation": "INTERNAL validation",
     "test": "TEST set",
     "external": "EXTERNAL validation",
 }
@@ -181,7 +181,10 @@ def judge(
         decision_thresholds=(settings.decision_threshold,),
     )
     kind = name.partition("_")[0] if name.startswith("external") else name
-    head: dict[str, Any] = {**about, "validation": KINDS[kind], "split": name, "plan": plan.hash[:8]}
+    label = KINDS[kind]
+    if name == "validation" and (experiment.training.select or isinstance(settings.threshold, str)):
+        label += " on the cases that choices were made on"
+    head: dict[str, Any] = {**about, "validation": label, "split": name, "plan": plan.hash[:8]}
     if opening is not None:
         head["opening"] = f"opening {opening.number}, {opening.models} model{'s' if opening.models != 1 else ''}"
     result = {"about": head, **result}

@@ -3,13 +3,16 @@
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medjax import facts, folder, job, predict, results
+from medjax.data import dataset as datasets
 from medjax.data import ledger
+from medjax.data.case import Case, fingerprint
 from medjax.data.partition import test_source
 from medjax.data.source import Source
 from medjax.data.split import split_fingerprint
@@ -109,13 +112,16 @@ def evaluate(
     return _judge_development(work, model, plan, split, run)
 
 
-def evaluate_external(run: Path | str, cases: Source, name: str, *, config_file: Path | None = None) -> dict[str, Any]:
+def evaluate_external(
+    run: Path | str, cases: Source, name: str, *, data_dir: Path | None = None, config_file: Path | None = None
+) -> dict[str, Any]:
     """Evaluate a finished run, under its frozen plan, on cases from elsewhere that carry the target.
 
     Args:
         run: the run folder.
         cases: the new cases.
         name: of these data, for the files and the table.
+        data_dir: folder of original data files of the run's own data; None: MEDJAX_DATA.
         config_file: the configuration file, where it defines its own classes or functions.
     """
     run, model = Path(run), load(run, config_file)
@@ -128,11 +134,22 @@ def evaluate_external(run: Path | str, cases: Source, name: str, *, config_file:
     about = {**facts.about(model.experiment, model.record), "data": name, "title": f"{model.experiment.name} on {name}"}
     for key in ("missing", "duplicates", "patients", "folds"):
         about.pop(key, None)
+    if len(predictions.values) > 1:
+        about["title"] += f", mean of {len(predictions.values)} models"
+    if seen := _seen(model, listed, data_dir):
+        about["leak"] = f"{seen} of {len(listed)} cases are identical to cases of the data that this run was trained on"
     if not np.any(predictions.id != predictions.group):
         about["patients"] = "patients unknown (taken as independent)"
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name).stem)
     plan = Plan(model.record["plan"])
     return results.judge(model.experiment, plan, predictions, f"external_{safe}", run, about)
+
+
+def _seen(model: Predictor, cases: Sequence[Case], data_dir: Path | None) -> int:
+    """Count the cases whose inputs are those of a case of the run's own data set; by their fingerprints in its index."""
+    own = datasets.prepare(model.record["data"]["name"], data_dir)
+    known = set(own.index.fingerprint.tolist())
+    return sum(fingerprint(case, own.inputs) in known for case in cases)
 
 
 def evaluations(run: Path | str) -> dict[str, Any]:

@@ -67,12 +67,13 @@ def splits(job: Job) -> str:
 def audited(job: Job) -> str:
     """Return what the leak audit found, in one line."""
     audit = job.audit
+    patients = "no patient in two splits" if audit.patients_known else "each case is taken as its own patient"
     if not audit.duplicate_groups:
-        text = "no patient in two splits, no identical cases"
+        text = f"{patients}; no identical cases"
     else:
         across = ", ".join(f"{count} across {pair}" for pair, count in audit.across.items()) or "none across splits"
         text = (
-            f"no patient in two splits; {audit.duplicate_cases} cases in {audit.duplicate_groups} groups of identical "
+            f"{patients}; {audit.duplicate_cases} cases in {audit.duplicate_groups} groups of identical "
             f"inputs ({across})"
         )
     return text + (f"; {len(audit.conflicting)} with conflicting targets" if audit.conflicting else "")

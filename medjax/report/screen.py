@@ -101,7 +101,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def size(count: float) -> str:
+def size(count: float | int) -> str:
     """Return bytes as KiB, MiB or GiB."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:

@@ -33,9 +33,9 @@ def results_table(evaluation: dict, header: dict | None = None) -> str:
 
     Header keys: `title`, `validation` (kind, such as "INTERNAL cross-validation" or "EXTERNAL"), `folds`, `seeds`,
     `positive`, `cases`, `patients` (a number, or "patients unknown (taken as independent)"), `excluded`, `missing`,
-    `duplicates`, `plan` (hash), `opening` (line), `name` (of our column).
+    `duplicates`, `plan` (hash), `opening` (line), `leak` (line), `name` (of our column).
     """
-    header = header or {}
+    header = header or evaluation.get("about", {})
     lines = [*_heading(evaluation, header), "", *_body(evaluation, header)]
     lines += ["", *_below(evaluation, header)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -142,6 +142,7 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
     if header.get("plan"):
         parts.append(f"plan {header['plan']}")
     lines = _join(title.split("; ")) + _join([part for part in parts if part])
+    lines += _wrap(f"LEAK: {header['leak']}") if header.get("leak") else []
     return lines + (_wrap(str(header["opening"])) if header.get("opening") else [])
 
 

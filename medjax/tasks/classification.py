@@ -114,11 +114,12 @@ class Classification:
         del fitted
         if self.loss == "softmax":
             return jax.nn.softmax(outputs, axis=-1)
-        probability = jax.nn.sigmoid(outputs)
         if self.binary:
+            probability = jax.nn.sigmoid(outputs)
             columns = (1 - probability, probability) if self.positive_index == 1 else (probability, 1 - probability)
             return jnp.concatenate(columns, axis=-1)
-        return probability / jnp.maximum(probability.sum(-1, keepdims=True), jnp.finfo(probability.dtype).tiny)
+        # p / sum(p) with p = sigmoid(outputs), in logarithms: where every p underflows there is still a sum of one.
+        return jax.nn.softmax(jax.nn.log_sigmoid(outputs), axis=-1)
 
     def score(self, name: str, predictions: Float[np.ndarray, "n classes"], targets: Int[np.ndarray, " n"]) -> float:
         """Return one validation metric of predictions, larger is better (losses are negated)."""

@@ -8,9 +8,15 @@ from medjax.folder import METRICS
 
 
 class MetricsLog:
-    """Appends lines; lines of steps that a resumed run takes again are dropped when it opens."""
+    """Appends lines; lines of steps that a resumed run takes again are dropped when it opens.
 
-    def __init__(self, folder: Path, start: int):
+    Args:
+        folder: the run folder.
+        start: the step at which the run goes on.
+        validated: whether the validation of the state at `start` stays, because no loop will repeat it (a wave's end).
+    """
+
+    def __init__(self, folder: Path, start: int, *, validated: bool = False):
         from tensorboardX import SummaryWriter
 
         self._path = folder / METRICS
@@ -21,7 +27,7 @@ class MetricsLog:
                     row = json.loads(line)
                 except json.JSONDecodeError:  # the last line of a killed run may be torn
                     continue
-                if row["step"] < start:
+                if row["step"] < start or (validated and row["step"] == start and "loss" not in row):
                     kept.append(json.dumps(row))
         self._path.write_text("".join(line + "\n" for line in kept))
         self._file = self._path.open("a")

@@ -53,6 +53,13 @@ def test_unknown_targets_and_padding_have_no_loss_and_no_gradient(values, weight
     )(jnp.ones((2, 1)))
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
+    np.testing.assert_array_equal(Regression().losses(jnp.ones((2, 1)), batch(values, weight), {})[1] > 0, False)
+
+
+def test_an_unknown_target_does_not_dilute_the_others():
+    losses, weights = Regression().losses(jnp.zeros((2, 1)), batch([np.nan, 2.0]), {})
+    np.testing.assert_array_equal(weights, [0, 1])
+    assert weighted_mean(losses, weights) == 4
 
 
 def test_scores_agree_with_scikit_learn_and_larger_is_better():

@@ -30,6 +30,17 @@ def test_a_resumed_run_drops_the_steps_that_it_takes_again(tmp_path):
     assert [row["step"] for row in rows(tmp_path)] == [4]
 
 
+def test_the_validation_that_ended_a_wave_stays_and_the_next_wave_s_steps_go(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    for step, name in ((7, "loss"), (8, "validation_auroc"), (8, "loss"), (12, "validation_auroc")):
+        log.write(step, {name: 0.5})
+    log.close()
+    MetricsLog(tmp_path, 8, validated=True).close()
+    assert rows(tmp_path) == [{"step": 7, "loss": 0.5}, {"step": 8, "validation_auroc": 0.5}]
+    MetricsLog(tmp_path, 8).close()
+    assert rows(tmp_path) == [{"step": 7, "loss": 0.5}]
+
+
 @pytest.mark.parametrize("torn", ['{"step": 9, "lo', "{", '{"step": 9, "loss": 4.5'])
 def test_a_torn_last_line_is_dropped_and_the_next_one_starts_afresh(tmp_path, torn):
     written(tmp_path, 0, [4])

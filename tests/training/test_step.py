@@ -1,6 +1,7 @@
 """One step by hand: the moving average, accumulation, frozen replicates, padding, types."""
 
 import dataclasses
+import functools
 from functools import partial
 
 import jax
@@ -19,6 +20,7 @@ from medjax.training.step import gather, model_inputs, predict_step, train_step
 
 SHAPES = {"image": jax.ShapeDtypeStruct((2, 2, 1), np.dtype(np.float32))}
 CASES = 8
+NOISE = (partial(random_noise, deviation=1.0),)
 
 
 def made(**training) -> Experiment:
@@ -49,8 +51,14 @@ def batch(seed=0, weight=None, count=CASES):
     }
 
 
+@functools.cache
+def compiled(experiment):
+    # These tiny programs run once or twice: most of their time would go into optimising them.
+    return jax.jit(partial(train_step, experiment, 10), compiler_options={"xla_backend_optimization_level": 0})
+
+
 def step(experiment, state, cases):
-    return jax.jit(partial(train_step, experiment, 10))(state, cases)
+    return compiled(experiment)(state, cases)
 
 
 def close(a, b, **tolerance):
@@ -94,17 +102,15 @@ def test_the_moving_average_by_hand():
 def test_accumulation_divides_the_summed_gradients_by_the_summed_weights_once():
     cases = batch(weight=[1, 0, 1, 3, 0, 0, 1, 0.5])  # parts of unequal weight: a mean of means would differ
     results = []
-    for parts in (1, 2, 4):
+    for parts in (1, 4):
         experiment = made(accumulate=parts)
         after, sums = step(experiment, fresh(experiment), cases)
         results.append((after.variables, sums))
-    close(results[0], results[1])
-    close(results[0], results[2])
+    close(*results)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_cases_of_weight_zero_change_nothing(parts):
-    experiment = made(accumulate=parts)
+def test_cases_of_weight_zero_change_nothing():
+    experiment = made()
     real, noise = batch(0), jax.tree.map(lambda x: x * 50, batch(1))
     whole = {key: jnp.concatenate([real[key], noise[key]]) for key in real}
     whole["weight"] = whole["weight"].at[CASES:].set(0)
@@ -149,20 +155,19 @@ def test_batch_statistics_go_through_every_micro_batch():
 
 
 def test_augmentation_and_dropout_belong_to_training_alone():
-    plain = made(model=Perceptron(hidden=(3,)))
-    noisy = made(model=Perceptron(hidden=(3,), dropout=0.5), augment=(partial(random_noise, deviation=1.0),))
+    plain, dropped, noisy = made(), made(model=Perceptron(hidden=(3,), dropout=0.5)), made(augment=NOISE)
     state, cases = fresh(plain), batch()
-    identical(*(predict_step(one, state.variables, {}, cases) for one in (plain, noisy)))
-    for one in (made(augment=noisy.augment), made(model=noisy.model)):
-        assert step(one, state, cases)[1]["loss"] != step(plain, state, cases)[1]["loss"]
-        identical(step(one, state, cases), step(one, state, cases))  # and the same noise each time it is asked for
-        later = dataclasses.replace(state, step=state.step + 1)
-        assert step(one, later, cases)[1]["loss"] != step(one, state, cases)[1]["loss"]
+    later = dataclasses.replace(state, step=state.step + 1)
+    expected, losses = predict_step(plain, state.variables, {}, cases), [step(plain, state, cases)[1]["loss"]]
+    for one in (dropped, noisy):
+        identical(predict_step(one, state.variables, {}, cases), expected)
+        losses += [step(one, state, cases)[1]["loss"], step(one, later, cases)[1]["loss"]]
+        identical(step(one, state, cases), step(one, state, cases))  # the same noise each time it is asked for
+    assert len({float(loss) for loss in losses}) == 5
 
 
 def test_what_a_case_looks_like_does_not_depend_on_its_neighbours():
-    experiment = made(augment=(partial(random_noise, deviation=1.0),))
-    cases = batch()
+    experiment, cases = made(augment=NOISE), batch()
     some = jax.tree.map(lambda x: x[jnp.array([5, 2])], cases)
     alone = {**cases, "weight": jnp.zeros(CASES).at[jnp.array([2, 5])].set(1)}
     state = fresh(experiment)
@@ -188,7 +193,7 @@ def test_inputs_are_standardised_with_what_was_fitted_and_become_floating_point(
     np.testing.assert_allclose(scaled, (np.asarray(plain) - 10) / 2)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_no_leaf_changes_its_type_in_a_step(dtype):
     with jax.enable_x64(dtype == "float64"):
         experiment = made(

@@ -1,0 +1,98 @@
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from medjax import baselines, job, results
+from medjax.errors import InputError
+from medjax.evidence.predictions import Predictions
+
+
+@pytest.fixture(scope="module")
+def table():
+    x, y = load_breast_cancer(return_X_y=True)
+    x = x.astype(np.float32)
+    x[np.random.default_rng(0).random(x.shape) < 0.05] = np.nan
+    return x, y
+
+
+def reference(model):
+    return make_pipeline(SimpleImputer(), StandardScaler(), model)
+
+
+def test_logistic_regression_is_scikit_learn_s_pipeline(table):
+    x, y = table
+    expected = reference(LogisticRegression(C=0.5, max_iter=10_000)).fit(x[:400], y[:400]).predict_proba(x[400:])
+    out = baselines.logistic_regression(x[:400], y[:400], x[400:], regularisation=2.0)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+    np.testing.assert_allclose(out.sum(1), 1)
+
+
+def test_ridge_regression_is_scikit_learn_s_pipeline_on_known_targets(table):
+    x, _ = table
+    y = np.nan_to_num(x[:, 0])
+    unknown = np.where(np.arange(400) % 7 == 0, np.nan, y[:400])
+    known = ~np.isnan(unknown)
+    expected = reference(Ridge(alpha=3.0)).fit(x[:400][known], y[:400][known]).predict(x[400:])
+    out = baselines.ridge_regression(x[:400], unknown, x[400:], regularisation=3.0)
+    np.testing.assert_allclose(out[:, 0], expected, rtol=1e-5)
+
+
+def test_images_are_flattened_and_labels_keep_their_column():
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 3, 3, 1)).astype(np.uint8), np.repeat([0, 2], 20)
+    out = baselines.logistic_regression(images, labels, images[:5])
+    assert out.shape == (5, 3)
+    np.testing.assert_array_equal(out[:, 1], 0)
+    flat = baselines.logistic_regression(images.reshape(40, 9), labels, images[:5].reshape(5, 9))
+    np.testing.assert_array_equal(out, flat)
+    with pytest.raises(InputError, match="needs two classes"):
+        baselines.logistic_regression(images, np.zeros(40, int), images)
+
+
+def test_a_column_without_any_value_does_not_shift_the_others(table):
+    x, y = table
+    empty = x.copy()
+    empty[:, 4] = np.nan
+    out = baselines.logistic_regression(empty[:400], y[:400], empty[400:])
+    expected = baselines.logistic_regression(np.delete(x, 4, 1)[:400], y[:400], np.delete(x, 4, 1)[400:])
+    np.testing.assert_allclose(out, expected, atol=1e-4)
+
+
+def test_names_are_words():
+    assert baselines.name(baselines.logistic_regression) == "logistic regression"
+    assert baselines.name(partial(baselines.ridge_regression, regularisation=2.0)) == "ridge regression"
+
+
+def test_the_reference_never_sees_the_cases_that_it_predicts(small):
+    """Through the run's own door: what is fitted on is exactly the part's training cases, fold by fold."""
+    seen = []
+
+    def spy(train, targets, cases):
+        seen.append((train, targets, cases))
+        return np.tile([len(seen) - 1.0, 0.0], (len(cases), 1))
+
+    work = job.build(dataclasses.replace(small, evaluation=dataclasses.replace(small.evaluation, reference=spy)))
+    held = [part.held_out for part in work.partition.parts]
+    rows = np.sort(np.concatenate(held))[::-1]  # in another order than the folds
+    index, none = work.dataset.index, np.array([-1])
+    model = Predictions(
+        index.id[rows], index.group[rows], work.targets[rows], np.full((1, len(rows), 2), 0.5), none, none,
+        work.partition.assignment[rows], "probability", work.experiment.task.classes,
+    )  # fmt: skip
+    out = results.reference(work, "out_of_fold", model)
+    assert len(seen) == 2
+    x = work.arrays["table"]
+    for part, (train, targets, cases) in zip(work.partition.parts, seen, strict=True):
+        np.testing.assert_array_equal(train, x[part.train])
+        np.testing.assert_array_equal(targets, work.targets[part.train])
+        np.testing.assert_array_equal(cases, x[part.held_out])
+        assert not {row.tobytes() for row in train} & {row.tobytes() for row in cases}
+    np.testing.assert_array_equal(out.values[0, :, 0], model.fold)  # each case by the model of its own fold
+    np.testing.assert_array_equal(out.id, model.id)
