@@ -93,16 +93,16 @@ def test_columns_that_the_model_must_not_see_need_not_be_there(model, tmp_path):
     """A column that is known only after prediction time is exactly what a file to predict cannot hold."""
     import dataclasses
 
-    data = dataclasses.replace(model.experiment.data, exclude=("weight",))
+    data = dataclasses.replace(model.experiment.data, exclude=("age",))
     model = Predictor(dataclasses.replace(model.experiment, data=data), model.record, {}, {})
-    (case,) = external.read_inputs(model, [write(tmp_path / "t.csv", "id,age\np,30\n")])
-    assert model.pipeline(case)["table"].tolist() == [30]
-    with_it = external.read_inputs(model, [write(tmp_path / "u.csv", "id,weight,age\np,70,30\n")])
-    assert model.pipeline(with_it[0])["table"].tolist() == [30]
-    labelled = external.cases(model, str(write(tmp_path / "v.csv", "id,age,label\np,30,well\n")))
-    assert model.pipeline(labelled[0])["table"].tolist() == [30]
-    with pytest.raises(InputError, match="'age' is missing"):
-        external.read_inputs(model, [write(tmp_path / "w.csv", "id,weight\np,30\n")])
+    (case,) = external.read_inputs(model, [write(tmp_path / "t.csv", "id,weight\np,70\n")])
+    assert model.pipeline(case)["table"].tolist() == [70]
+    (case,) = external.read_inputs(model, [write(tmp_path / "u.csv", "id,weight,age\np,70,30\n")])
+    assert model.pipeline(case)["table"].tolist() == [70]
+    labelled = external.cases(model, str(write(tmp_path / "v.csv", "id,weight,label\np,70,well\n")))
+    assert model.pipeline(labelled[0])["table"].tolist() == [70]
+    with pytest.raises(InputError, match="'weight' is missing"):
+        external.read_inputs(model, [write(tmp_path / "w.csv", "id,age\np,30\n")])
 
 
 def test_an_id_that_comes_twice_is_named(model, tmp_path):
