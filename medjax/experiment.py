@@ -57,7 +57,7 @@ class Duration:
         """Return the number of optimizer steps; the only place that converts durations."""
         if self.steps is not None:
             return self.steps
-        examples = self.examples if self.examples is not None else math.ceil((self.epochs or 0) * cases)
+        examples = self.examples if self.examples is not None else math.ceil(round((self.epochs or 0) * cases, 6))
         return max(1, math.ceil(examples / batch_size))
 
 
@@ -225,6 +225,10 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
         )
     if training.batch_size == "full" and training.accumulate != 1:
         raise InputError("training.batch_size 'full' goes with training.accumulate 1")
+    if not isinstance(evaluation.threshold, str) and not 0 <= evaluation.threshold <= 1:
+        raise InputError(f"evaluation.threshold {evaluation.threshold} must lie between 0 and 1")
+    if evaluation.resamples < 1:
+        raise InputError(f"evaluation.resamples {evaluation.resamples} must be at least 1")
     if training.patience is not None and training.patience < 1:
         raise InputError(f"training.patience {training.patience} must be at least 1; null: never stop early")
     if experiment.replicates.together < 0:

@@ -218,6 +218,7 @@ def steps(work: job.Job, count: int):
     )
     for batch in feed.batches(job.training_plan(work, wave), 0, count):
         state, _ = work.programs.train(state, feed.resident, batch)
+        jax.block_until_ready(state)  # as the loop does: steps in flight on simulated devices can lock each other out
     return jax.tree.map(lambda x: np.array(x)[: len(work.replicates)], jax.device_get(state.variables["params"]))
 
 

@@ -71,6 +71,10 @@ def run(
     """
     batches = feed.batches(plan, start, total)
     pending: list[tuple[int, Any]] = []
+    # A device is kept busy by two steps in flight; more would only hold memory. On several simulated CPU devices even two
+    # can lock each other out of the threads that their sums over devices need (XLA then aborts the process).
+    simulated = programs.mesh.size > 1 and programs.mesh.devices.flat[0].platform == "cpu"
+    in_flight = 0 if simulated else 2
 
     def flush(newest: int) -> None:
         """Fetch the sums of all steps before `newest`; the newest may still run on the device."""
@@ -97,6 +101,8 @@ def run(
                 raise Interrupted(f"stopped by a signal at step {step}")
         state, sums = programs.train(state, feed.resident, next(batches))
         pending.append((step, sums))
+        if len(pending) > in_flight:
+            jax.block_until_ready(pending[-1 - in_flight][1])
         if step == start:
             flush(step + 1)  # waits once, so that the first number, or the first NaN, is seen at once
         elif (step + 1) % log_every == 0:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medjax.data.storage import write_atomically
 from medjax.folder import METRICS
 
 
@@ -29,7 +30,7 @@ class MetricsLog:
                     continue
                 if row["step"] < start or (validated and row["step"] == start and "loss" not in row):
                     kept.append(json.dumps(row))
-        self._path.write_text("".join(line + "\n" for line in kept))
+        write_atomically(self._path, "".join(line + "\n" for line in kept).encode())
         self._file = self._path.open("a")
         self._events = SummaryWriter(str(folder), purge_step=start, flush_secs=10)
 

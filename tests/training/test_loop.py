@@ -2,12 +2,15 @@
 
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from medjax.errors import InputError
+from medjax.experiment import Mesh
 from medjax.training import loop
+from medjax.training import mesh as meshes
 from medjax.training.loop import Hooks, Interrupted, summarise
 
 LABELS = ["seed_0", "seed_1"]
@@ -68,7 +71,7 @@ class Story:
         return state, {"validation_auroc": 0.5}
 
     def run(self, start=0, total=6, evaluate_every=2, log_every=2, grid=2):
-        programs = SimpleNamespace(train=self.train)
+        programs = SimpleNamespace(train=self.train, mesh=meshes.make(Mesh(), 1, 1, jax.devices()[:1]))
         feed = SimpleNamespace(resident={}, batches=lambda plan, a, b: iter(range(a, b)))
         hooks = Hooks(
             validate=self.validate,
