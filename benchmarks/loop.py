@@ -99,7 +99,7 @@ def main() -> None:
     arguments = parser.parse_args()
     work = job.build(config.override(config.load_experiment(arguments.config), arguments.assignments))
     wave, feed = work.programs.waves[0], job.feed(work)
-    batches = list(feed.batches(job.training_plan(work, wave), 0, arguments.steps))
+    batches = list(feed.steps(job.training_plan(work, wave), 0, arguments.steps))
     bare(work, feed, batches[:2], wave)
     pairs = [
         (bare(work, feed, batches, wave), looped(work, feed, arguments.steps, wave)) for _ in range(arguments.repeats)

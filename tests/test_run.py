@@ -188,7 +188,7 @@ def test_full_batch_gradient_descent_is_scikit_learn_s_gradient(small):
     state = work.programs.initialise(np.array([work.replicates[k].seed for k in wave], np.uint32), fitted)
     before = jax.device_get(state.variables["params"]["output"])
     feed = job.feed(work)
-    state, _ = work.programs.train(state, feed.resident, next(feed.batches(job.training_plan(work, wave), 0, 1)))
+    state, _ = work.programs.train(state, feed.resident, next(feed.steps(job.training_plan(work, wave), 0, 1)))
     after = jax.device_get(state.variables["params"]["output"])
     for k, model in enumerate(work.replicates):
         x = (work.arrays["table"][model.train] - work.fitted["table"]["mean"][k]) / work.fitted["table"]["scale"][k]
@@ -216,7 +216,7 @@ def steps(work: job.Job, count: int):
     state = work.programs.initialise(
         np.array([work.replicates[k].seed for k in wave], np.uint32), take(work.fitted, wave, work.programs.mesh)
     )
-    for batch in feed.batches(job.training_plan(work, wave), 0, count):
+    for batch in feed.steps(job.training_plan(work, wave), 0, count):
         state, _ = work.programs.train(state, feed.resident, batch)
         jax.block_until_ready(state)  # as the loop does: steps in flight on simulated devices can lock each other out
     return jax.tree.map(lambda x: np.array(x)[: len(work.replicates)], jax.device_get(state.variables["params"]))

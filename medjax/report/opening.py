@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from medjax import config
+from medjax.data.feed import CHUNK
 from medjax.job import Job
 from medjax.report.screen import parameter_table, size
 from medjax.training.mesh import spread
@@ -109,12 +110,15 @@ def memory(job: Job) -> str:
     count, rows = len(programs.waves[0]), spread(mesh, "replicate")
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype, sharding=rows), programs.state)
     cell = spread(mesh, "replicate", "data")
+    size_of = (count, CHUNK, job.batch) if job.arrays is not None else (count, job.batch)
+    rest = spread(mesh, "replicate", None, "data") if job.arrays is not None else cell
     batch = {
-        "index": jax.ShapeDtypeStruct((count, job.batch), np.int32, sharding=cell),
-        "weight": jax.ShapeDtypeStruct((count, job.batch), np.float32, sharding=cell),
+        "index": jax.ShapeDtypeStruct(size_of, np.int32, sharding=rest),
+        "weight": jax.ShapeDtypeStruct(size_of, np.float32, sharding=rest),
     }
     resident: dict[str, Any] = {}
     if job.arrays is not None:
+        batch["first"] = jax.ShapeDtypeStruct((count,), np.int32, sharding=rows)
         resident = {k: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=spread(mesh)) for k, v in job.arrays.items()}
     else:
         batch |= {

@@ -69,12 +69,12 @@ def run(
         InputError: a loss or gradient became NaN or infinite (replicate and step are named).
         Interrupted: after saving.
     """
-    batches = feed.batches(plan, start, total)
+    batches = feed.steps(plan, start, total)
     pending: list[tuple[int, Any]] = []
-    # A device is kept busy by two steps in flight; more would only hold memory. On several simulated CPU devices even two
-    # can lock each other out of the threads that their sums over devices need (XLA then aborts the process).
+    # Enough steps in flight to keep a device busy while the host plans a chunk or writes metrics. On several simulated CPU
+    # devices even two can lock each other out of the threads that their sums over devices need (XLA aborts the process).
     simulated = programs.mesh.size > 1 and programs.mesh.devices.flat[0].platform == "cpu"
-    in_flight = 0 if simulated else 2
+    in_flight = 0 if simulated else 16
 
     def flush(newest: int) -> None:
         """Fetch the sums of all steps before `newest`; the newest may still run on the device."""

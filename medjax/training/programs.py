@@ -13,7 +13,7 @@ from medjax.experiment import Experiment
 from medjax.training import mesh as meshes
 from medjax.training.replicate import default_together, has_convolutions, over_replicates, waves
 from medjax.training.state import TrainState, initialise, select
-from medjax.training.step import gather, predict_step, train_step
+from medjax.training.step import gather, own_row, predict_step, train_step
 
 Shapes = dict[str, jax.ShapeDtypeStruct]
 
@@ -83,7 +83,7 @@ def build(
     size = len(every[0])
 
     def train(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any]:
-        return train_step(experiment, total_steps, state, gather(resident, batch))
+        return train_step(experiment, total_steps, state, gather(resident, own_row(batch, state.step)))
 
     def predict(variables: Any, fitted: Any, resident: Any, batch: Any) -> Any:
         return predict_step(experiment, variables, fitted, gather(resident, batch))

@@ -39,6 +39,8 @@ class MetricsLog:
         self._file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
         self._file.flush()
         for name, value in values.items():
+            if "/" in name:  # one curve a replicate would cost a small model several per cent; metrics.jsonl has them
+                continue
             self._events.add_scalar(name, value, step)
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from medjax import augment
 from medjax.experiment import Experiment
@@ -17,6 +17,17 @@ from medjax.training.state import TrainState
 
 Batch = dict[str, Any]
 Sums = dict[str, Float[Array, ""]]
+
+
+def own_row(batch: Batch, step: Int[Array, ""]) -> Batch:
+    """Take the row of this step out of a chunk of the plan (`Feed.steps`); a batch that is no chunk stays as it is.
+
+    A replicate that has stopped asks for a row outside the chunk and gets one inside; it does not learn from it.
+    """
+    if "first" not in batch:
+        return batch
+    row = step - batch["first"]
+    return {key: jax.lax.dynamic_index_in_dim(batch[key], row, keepdims=False) for key in ("index", "weight")}
 
 
 def gather(resident: Batch, batch: Batch) -> Batch:

@@ -80,3 +80,26 @@ def test_stack_reads_every_case_once_and_names_what_does_not_fit():
         stack(cases, KEYS, "d")
     with pytest.raises(InputError, match="d: it holds no case"):
         stack(MemorySource([]), KEYS, "d")
+
+
+def test_a_chunk_gives_each_step_its_own_row_also_beyond_the_last_step():
+    """What the compiled step takes out of a chunk is what the plan says for that step, from any start."""
+    import jax.numpy as jnp
+
+    from medjax.data.feed import CHUNK
+    from medjax.training.step import own_row
+
+    def plan(start, stop):
+        index = np.arange(start, stop, dtype=np.int32)[:, None, None] * 100 + np.arange(4, dtype=np.int32)
+        return np.repeat(index, 2, axis=1), np.ones((stop - start, 2, 4), np.float32)
+
+    mesh = meshes.make(Mesh(), 2, 4, jax.devices()[:2])
+    feed = Feed({}, None, meshes.spread(mesh, "replicate", "data"))
+    steps = list(feed.steps(plan, 5, 5 + CHUNK + 3))
+    assert len(steps) == CHUNK + 3
+    assert {step["index"].shape for step in steps} == {(2, CHUNK, 4)}
+    for number, chunk in enumerate(steps, start=5):
+        for replicate in range(2):
+            one = {key: value[replicate] for key, value in chunk.items()}
+            row = own_row(one, jnp.int32(number))
+            np.testing.assert_array_equal(row["index"], plan(number, number + 1)[0][0, replicate])

@@ -72,7 +72,7 @@ class Story:
 
     def run(self, start=0, total=6, evaluate_every=2, log_every=2, grid=2):
         programs = SimpleNamespace(train=self.train, mesh=meshes.make(Mesh(), 1, 1, jax.devices()[:1]))
-        feed = SimpleNamespace(resident={}, batches=lambda plan, a, b: iter(range(a, b)))
+        feed = SimpleNamespace(resident={}, steps=lambda plan, a, b: iter(range(a, b)))
         hooks = Hooks(
             validate=self.validate,
             due=lambda step: step in self.due,
