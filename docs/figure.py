@@ -18,19 +18,22 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from medjax.report.table import NAMES
+
 OURS, OTHER, FAINT = "#0b5394", "#b45f06", "#9db8d2"
-METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "PPV",
-    "negative_predictive_value": "NPV",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "matthews": "Matthews correlation",
-}
+SHOWN = (
+    "auroc",
+    "auprc",
+    "sensitivity",
+    "specificity",
+    "positive_predictive_value",
+    "negative_predictive_value",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "matthews",
+)
+METRICS = {name: NAMES[name] for name in SHOWN}
 
 
 def read_predictions(path: Path, positive: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
