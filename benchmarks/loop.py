@@ -1,6 +1,6 @@
 """What the training loop adds to the bare compiled step, and how long the first step takes to come.
 
-    uv run python benchmarks/loop.py [--config configs/breast_cancer.py] [--steps 400] [--repeats 7]
+    uv run python benchmarks/loop.py [--config configs/breast_cancer.py] [--steps 1200] [--repeats 13]
 
 Both sides take the same steps on the same batches. "Bare" calls the compiled step on batches that already lie on the
 device and waits once, at the end; "loop" is `medjax.training.loop.run` with planning, feeding, logging to metrics.jsonl
@@ -93,8 +93,8 @@ def main() -> None:
     """Print the two medians, their ratio, and the import and first-step times of fresh processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="configs/breast_cancer.py")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--repeats", type=int, default=13)
     parser.add_argument("--set", action="append", default=[], dest="assignments")
     arguments = parser.parse_args()
     work = job.build(config.override(config.load_experiment(arguments.config), arguments.assignments))
