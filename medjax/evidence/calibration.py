@@ -40,8 +40,13 @@ def _interval(design: np.ndarray, offset: np.ndarray, target: np.ndarray, patien
     if patients <= size:
         return undefined("too few patients", level)
     variance = patients / (patients - size) * (bread @ (scores.T @ scores) @ bread)[-1, -1]
-    if patients == len(target):  # the larger of the two: the sandwich alone is too short in small samples
-        variance = max(variance, bread[-1, -1])
+    if patients == len(
+        target
+    ):  # by simulation: the sandwich alone is too short in small samples; for slopes the larger
+        model = bread[
+            -1, -1
+        ]  # of the two is too long; for intercepts the model's own is wrong where the slope is not 1
+        variance = max(variance, model) if size == 1 else (variance + model) / 2
     estimate, half = float(coefficients[-1]), t_quantile(level, patients - size) * math.sqrt(variance)
     method = "logistic recalibration, sandwich variance by patient"
     return Interval(estimate, estimate - half, estimate + half, level, method)

@@ -15,6 +15,7 @@ from medjax.evidence.intervals import SCALES, Cases, Interval, Patients, patient
 Metric = Callable[[np.ndarray | None], np.ndarray]
 Moments = tuple[np.ndarray, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]
 JACKKNIFE_PATIENTS = 1000  # up to here leaving out each patient once is both cheaper and closer to the nominal level
+SQUARE_INFLATION = 12.0  # chosen by simulation over normal, t(8) and t(5) residuals and 20 to 200 patients
 STUDENTISED_PATIENTS = 5000  # beyond, the bootstrap's correction of Student's quantile is nothing
 ONE_PATIENT = 0.4  # share of the variance from which one patient is worth a word
 _CHUNK = 250_000  # weights held at a time: 2 MB stay in the cache of a processor
@@ -84,10 +85,11 @@ def smooth(
     resamples: int = 1000,
     seed: int = 0,
     extra_variance: float = 0.0,
+    factor: float = 1.0,
 ) -> Interval:
     """Interval of any weighted metric, symmetric on a scale, with Student's quantile for the number of patients.
 
-    `metric` maps weights (..., cases), or None for all cases once, to (...). `extra_variance` is on the metric's scale.
+    `metric` maps weights (..., cases), or None for all cases once, to (...). The variance is multiplied by `factor`; `extra_variance` is then added, on the metric's own scale.
     """
     estimate = float(metric(None))
     patients = int(patient.max()) + 1
@@ -95,7 +97,7 @@ def smooth(
         return undefined("undefined for these cases" if not math.isfinite(estimate) else "too few patients", level)
     error, how = standard_error(metric, patient, resamples=resamples, seed=seed)
     forward, derivative, back = SCALES[scale]
-    error = math.sqrt(error**2 + extra_variance) * float(derivative(estimate))
+    error = math.sqrt(factor * error**2 + extra_variance) * float(derivative(estimate))
     if not math.isfinite(error) or error == 0.0:
         return undefined("no variation between patients to make an interval from", level, estimate)
     half = t_quantile(level, patients - 1) * error
@@ -137,7 +139,7 @@ def studentised(
     estimate, error = float(estimates[0]), float(errors[0])
     if not math.isfinite(estimate):
         return undefined("undefined for these cases", level)
-    if not math.isfinite(error) or error <= 1e-12:
+    if not math.isfinite(error) or error <= 1e-8:
         return undefined("no variation between patients to make an interval from", level, estimate)
     forward, _, back = SCALES[scale]
     quantile, how = t_quantile(level, patients - 1), "delta method by patient"
@@ -162,6 +164,34 @@ def studentised(
     if share >= ONE_PATIENT:
         warning = f"one patient carries {share:.0%} of the variance"
     return Interval(estimate, ends[0], ends[1], level, f"{how}, {scale} scale", warning=warning)
+
+
+def mean_square(values: Cases, patient: Patients, level: float = 0.95) -> Interval:
+    """Interval of the mean of squared errors, by patient, on the log scale.
+
+    Squares are so skewed that a sample without its rare large errors looks both good and certain. Hence Student's
+    quantile with Satterthwaite's degrees of freedom (Biometrics Bull. 2:110, 1946) from the fourth moments, a centre
+    moved up by the variance on the log scale, and a variance times 1 + 12 / patients.
+    """
+    values = np.asarray(values, np.float64)
+    estimate, (totals, counts) = (
+        float(values.mean()),
+        patient_sums(np.stack([values, np.ones(len(values))], -1), patient).T,
+    )
+    patients = len(totals)
+    if patients < 3 or not math.isfinite(estimate):
+        return undefined("too few patients" if patients < 3 else "undefined for these cases", level)
+    influence = (totals - estimate * counts) / values.sum() if estimate else np.zeros(patients)
+    variance = patients / (patients - 1) * float(influence @ influence)
+    if variance <= 1e-24:
+        return undefined("no variation between patients to make an interval from", level, estimate)
+    variance *= 1 + SQUARE_INFLATION / patients
+    degrees = max(2 * variance**2 / float((influence**4).sum()), 3.0)
+    centre, half = math.log(estimate) + variance, t_quantile(level, degrees) * math.sqrt(variance)
+    share = float((influence**2).max() / (influence @ influence))
+    warning = f"one patient carries {share:.0%} of the variance" if share >= ONE_PATIENT else ""
+    low, high = min(math.exp(centre - half), estimate), math.exp(min(centre + half, 700.0))
+    return Interval(estimate, low, high, level, "delta method by patient, log scale", warning=warning)
 
 
 # Smooth functions of sums: the per-case columns that are summed, and sums -> value and gradient on the scale.
