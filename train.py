@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from medjax.cli import guarded, train_command
+from medjax.cli import add_experiment_options, guarded, train_command
 
 parser = argparse.ArgumentParser(
     description="Train an experiment, judge it, and print the table of results. The same command on a folder that "
@@ -13,10 +13,7 @@ parser.add_argument(
     "--config", type=Path, default=Path("configs/breast_cancer.py"), help="experiment file (%(default)s)"
 )
 parser.add_argument("--workdir", type=Path, help="run folder (runs/<name of the experiment>)")
-parser.add_argument(
-    "--set", action="append", default=[], metavar="KEY.SUB=VALUE", dest="assignments",
-    help="change a key of the experiment, for example --set training.batch_size=32; may be given several times",
-)  # fmt: skip
+add_experiment_options(parser)
 parser.add_argument("--data-dir", type=Path, help="folder of original data files (the environment's MEDJAX_DATA)")
 parser.add_argument("--dry-run", action="store_true", help="show experiment, parameters and splits; train nothing")
 

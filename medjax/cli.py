@@ -48,15 +48,11 @@ def guarded(verb: Callable[[argparse.Namespace], None], arguments: argparse.Name
 
 def train_command(arguments: argparse.Namespace) -> None:
     """Train, or show what would be trained."""
-    from medjax import config, job, run
-    from medjax.experiment import Experiment
+    from medjax import job, run
     from medjax.report import opening
 
     _keep_compilations()
-    experiment = config.load_experiment(arguments.config)
-    if not isinstance(experiment, Experiment):
-        raise InputError(f"{arguments.config}: 'experiment' is a {type(experiment).__name__}, not an Experiment")
-    experiment = config.override(experiment, arguments.assignments)
+    experiment = _experiment(arguments.config, arguments)
     workdir = arguments.workdir or Path("runs") / experiment.name
     if arguments.dry_run:
         print(opening.dry_run(job.build(experiment, arguments.data_dir), workdir))
@@ -113,23 +109,62 @@ def data_command(arguments: argparse.Namespace) -> None:
         return
     if arguments.name is None:
         raise InputError(f"medjax data {arguments.action} needs the NAME of a data set; `medjax data list` shows them")
-    from medjax.data.dataset import prepare
+    dataset, parts = _dataset(arguments)
+    if arguments.action != "describe":
+        print({"prepare": data.prepared, "audit": data.audited}[arguments.action](dataset, parts))
+        return
+    from medjax.data.storage import write_atomically
 
-    dataset = prepare(arguments.name, arguments.data_dir)
-    shown = {"prepare": data.prepared, "describe": data.described, "audit": data.audited}[arguments.action]
-    print(shown(dataset))
+    text, sheet = data.described(dataset, parts)
+    print(text)
+    if sheet is not None:
+        path = arguments.sheet or Path(f"{dataset.name}.png")
+        write_atomically(path, sheet)
+        print(f"contact sheet: {path}")
+
+
+def new_command(arguments: argparse.Namespace) -> None:
+    """Look at one's own data and write an experiment for it."""
+    from medjax import new
+
+    path, notes = new.write(
+        arguments.name,
+        images=arguments.images,
+        table=arguments.table,
+        target=arguments.target,
+        group=arguments.group,
+        positive=arguments.positive,
+        on_error=arguments.on_error or "stop",
+        folder=arguments.folder,
+        force=arguments.force,
+    )
+    for note in notes:
+        print(note)
+    print(f"{path} is written; read it, then: python train.py --config {path}")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the `medjax` command."""
     top = argparse.ArgumentParser(prog="medjax", description="Judge and use trained runs, and look at data sets.")
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="evaluate | predict | data")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="new | data | evaluate | predict")
 
     def verb(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text)
         sub.set_defaults(function=function)
         sub.add_argument("--data-dir", type=Path, help="folder of original data files (the environment's MEDJAX_DATA)")
         return sub
+
+    sub = verb("new", new_command, "look at your own images or table, and write an experiment that trains on them")
+    sub.add_argument("name", metavar="NAME", help="of the experiment; the file is configs/NAME.py")
+    kind = sub.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--images", type=Path, help="folder with a folder of images a class, or a CSV that lists images")
+    kind.add_argument("--table", type=Path, help="CSV with a header, one case a row; needs --target")
+    sub.add_argument("--target", help="column of what is to be learnt")
+    sub.add_argument("--group", help="column of the patient; with a folder of images a regular expression on the path")
+    sub.add_argument("--positive", help="the positive class, where there are two")
+    sub.add_argument("--folder", type=Path, default=Path("configs"), help="where to write it (%(default)s)")
+    sub.add_argument("--force", action="store_true", help="write over a file of that name")
+    sub.add_argument("--on-error", choices=["stop", "skip"], help="what an unusable case does (stop)")
 
     sub = verb(
         "evaluate",
@@ -156,8 +191,54 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("data", data_command, "list, prepare, describe or audit data sets")
     sub.add_argument("action", choices=["list", "prepare", "describe", "audit"])
-    sub.add_argument("name", nargs="?", metavar="NAME", help="a data set, as `medjax data list` shows them")
+    sub.add_argument(
+        "name", nargs="?", metavar="NAME",
+        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own",
+    )  # fmt: skip
+    sub.add_argument("--sheet", type=Path, help="contact sheet that describe writes (NAME.png in this folder)")
+    add_experiment_options(sub)
     return top
+
+
+def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change an experiment file's experiment."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY.SUB=VALUE", dest="assignments",
+        help="change a key of the experiment, for example --set training.batch_size=32; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--on-error", choices=["stop", "skip"],
+        help="what an unusable case of your own data does: stop with a message, or be left out, listed and counted",
+    )  # fmt: skip
+
+
+def _experiment(path: Path, arguments: argparse.Namespace) -> Any:
+    """Load an experiment file, with what the command line changes in it."""
+    from medjax import config
+    from medjax.experiment import Experiment
+
+    experiment = config.load_experiment(path, arguments.assignments)
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{path}: 'experiment' is a {type(experiment).__name__}, not an Experiment")
+    if arguments.on_error is None:
+        return experiment
+    if experiment.data.origin is None:
+        raise InputError(f"--on-error is for your own data; '{experiment.data.name}' is a known data set")
+    return config.override(experiment, [f"data.origin.on_error={arguments.on_error}"])
+
+
+def _dataset(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Prepare the data set of that name, or of that experiment file; then with the experiment's parts."""
+    from medjax.data.dataset import prepare
+    from medjax.data.partition import partition
+
+    if not arguments.name.endswith(".py"):
+        if arguments.assignments or arguments.on_error:
+            raise InputError("--set and --on-error change an experiment file; give its path as NAME")
+        return prepare(arguments.name, arguments.data_dir), None
+    data = _experiment(Path(arguments.name), arguments).data
+    dataset = prepare(data.name, arguments.data_dir, data.origin)
+    return dataset, partition(dataset, data.splits)
 
 
 def main() -> int:

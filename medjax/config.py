@@ -154,10 +154,12 @@ def differences(old: Json, new: Json, where: str = "") -> list[str]:
     return [] if old == new else [f"{where}: {json.dumps(old)} there, {json.dumps(new)} here"]
 
 
-def load_experiment(path: Path | str, attribute: str = "experiment") -> Any:
-    """Run a configuration file and return its `experiment`, checked.
+def load_experiment(path: Path | str, assignments: Iterable[str] = (), attribute: str = "experiment") -> Any:
+    """Run a configuration file and return its `experiment`, with `key.sub=value` assignments applied, checked.
 
-    The file becomes the module `configs.<stem>`, so that its own classes and functions have a name.
+    The file becomes the module `configs.<stem>`, so that its own classes and functions have a name. `experiment` may be
+    a function whose parameters have annotations and defaults; an assignment to a parameter (`flag=chestmnist`) reaches
+    the function, every other one the experiment that it returns.
 
     Raises:
         InputError: no such file, an error inside it (with its line), or no `experiment` in it.
@@ -171,17 +173,46 @@ def load_experiment(path: Path | str, attribute: str = "experiment") -> Any:
         raise InputError(f"{path}: a configuration is a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    assignments = list(assignments)
     try:
         spec.loader.exec_module(module)
+        experiment = getattr(module, attribute, None)
+        if inspect.isfunction(experiment):
+            experiment, assignments = _call(experiment, assignments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = lines[-1] if lines else getattr(error, "lineno", "?")
         raise InputError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
-    if not hasattr(module, attribute):
+    if experiment is None:
         raise InputError(f"{path}: it defines no '{attribute}'; write `{attribute} = Experiment(...)` in it")
-    return decode(encode(getattr(module, attribute)))
+    return override(experiment, assignments)
+
+
+def _call(function: Callable, assignments: list[str]) -> tuple[Any, list[str]]:
+    """Call a configuration's function with the assignments that name its parameters; returns the others as well."""
+    parameters, hints = inspect.signature(function).parameters, typing.get_type_hints(function)
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty or name not in hints:
+            raise InputError(f"the parameter '{name}' of {function.__name__} needs an annotation and a default")
+    given, others = {}, []
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if equals and name in parameters:
+            value = text if hints[name] is str else _parse(text)
+            given[name] = _conform(value, hints[name], f"--set {name}")
+        else:
+            others.append(assignment)
+    experiment = function(**given)
+    known = {f.name for f in _fields(type(experiment))} if dataclasses.is_dataclass(experiment) else set()
+    for assignment in others:
+        name = assignment.partition("=")[0].partition(".")[0]
+        if name not in known:
+            raise InputError(f"--set {assignment}: there is no key '{name}'; {nearest(name, known | set(parameters))}")
+    if clash := known & set(parameters):
+        raise InputError(f"the parameter '{min(clash)}' has the name of a key of the experiment; rename it")
+    return experiment, others
 
 
 def _allowed(name: str) -> bool:

@@ -1,5 +1,6 @@
 """The experiment: everything that a run is made from, as one frozen dataclass. A config file builds one."""
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from typing import Literal
 import flax.linen as nn
 import optax
 
+from medjax.data.origin import Origin
 from medjax.data.split import Folds, HashedSplit
 from medjax.errors import InputError
 from medjax.tasks import Task
@@ -18,7 +20,9 @@ class Data:
     """Which cases, and how they are parted.
 
     Attributes:
-        name: a prepared data set, as `medjax data list` shows them.
+        name: a prepared data set, as `medjax data list` shows them; with an origin the name that you give your data.
+        origin: where the cases come from when they are your own (`medjax.data.origins`: a folder of images, a table) or
+            synthetic; None: the data set of that name.
         inputs: the keys of a case that the model is called with, in this order.
         splits: None for the data set's official splits; `HashedSplit` or `Folds` (cross-validation) otherwise.
         exclude: table columns that the model must not see: known only after prediction time, or identifiers.
@@ -26,6 +30,7 @@ class Data:
     """
 
     name: str
+    origin: Origin | None = None
     inputs: tuple[str, ...] = ("image",)
     splits: HashedSplit | Folds | None = None
     exclude: tuple[str, ...] = ()
@@ -37,7 +42,7 @@ class Duration:
     """A length of training in exactly one unit: optimizer steps, passes over the training cases, or cases seen."""
 
     steps: int | None = None
-    epochs: float | None = None
+    epochs: float | int | None = None
     examples: int | None = None
 
     def __post_init__(self):
@@ -77,11 +82,11 @@ class Optimizer:
     """
 
     transform: Callable = optax.adamw
-    learning_rate: float = 1e-3
+    learning_rate: float | int = 1e-3
     schedule: Callable | None = None
-    clip: float | None = None
-    rates: tuple[tuple[str, float], ...] = ((".*", 1.0),)
-    decay: tuple[tuple[str, float], ...] = ()
+    clip: float | int | None = None
+    rates: tuple[tuple[str, float | int], ...] = ((".*", 1.0),)
+    decay: tuple[tuple[str, float | int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,9 @@ class Training:
     evaluate_every: Duration | None = None
     select: str | None = None
     patience: int | None = None
-    ema: float | None = None
+    ema: float | int | None = None
     log_every: int = 50
-    save_seconds: float = 30.0
+    save_seconds: float | int = 30.0
     save_grid: int = 10
     mesh: Mesh = field(default_factory=Mesh)
 
@@ -157,11 +162,11 @@ class Evaluation:
     """
 
     primary: str = "auroc"
-    threshold: float | Literal["youden", "accuracy"] = 0.5
-    margin: float | None = None
+    threshold: float | int | Literal["youden", "accuracy"] = 0.5
+    margin: float | int | None = None
     reference: Callable | None = None
-    prevalences: tuple[float, ...] = (0.1,)
-    decision_threshold: float = 0.1
+    prevalences: tuple[float | int, ...] = (0.1,)
+    decision_threshold: float | int = 0.1
     resamples: int = 2000
     test: bool = False
 
@@ -178,6 +183,8 @@ class Experiment:
         preprocess: functions case -> case, run on the host once a case, ending in a fixed shape; shared with prediction.
         standardise: input keys that are standardised with the training cases' mean and deviation, per replicate.
         augment: functions (key, case) -> case, run on the device inside the training step.
+        mix: `medjax.augment.mixup` or `cutmix` with its settings, run on the augmented (micro-)batch; None: cases are not
+            mixed. The loss is that of both targets, weighted with the shares.
         optimizer: gradients to updates.
         training: the loop.
         replicates: seeds trained side by side.
@@ -192,6 +199,7 @@ class Experiment:
     preprocess: tuple[Callable, ...] = ()
     standardise: tuple[str, ...] = ()
     augment: tuple[Callable, ...] = ()
+    mix: Callable | None = None
     optimizer: Optimizer = field(default_factory=Optimizer)
     training: Training = field(default_factory=Training)
     replicates: Replicates = field(default_factory=Replicates)
@@ -248,6 +256,13 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
             )
         if evaluation.test:
             raise InputError("evaluation.test is set, but cross-validation has no test set; set it to false")
+    if experiment.mix is not None:
+        try:
+            inspect.signature(experiment.mix).bind("key", "batch", "inputs")
+        except TypeError as error:
+            raise InputError(
+                f"mix is called with (key, batch, inputs), as medjax.augment.mixup and cutmix are, and this does not fit: {error}"
+            ) from error
     if not 0 < experiment.optimizer.learning_rate < float("inf"):
         raise InputError(f"optimizer.learning_rate {experiment.optimizer.learning_rate} must be positive")
     model = experiment.model.clone(outputs=task.outputs) if outputs == 0 else experiment.model

@@ -9,13 +9,19 @@ import numpy as np
 
 from medjax.data import dataset as datasets
 from medjax.data.case import Case
+from medjax.data.origins import Folder
+from medjax.data.origins.table import Table, read_cases
 from medjax.data.readers.images import read_images
 from medjax.data.readers.npz import read_npz
 from medjax.data.readers.table import read_table
 from medjax.data.source import MemorySource, Source, concatenate
 from medjax.errors import InputError
-from medjax.evidence.predictions import Predictions, ensemble
+from medjax.evidence.predictions import Predictions, ensemble, outputs
+from medjax.metrics.ordinal import median_grade
 from medjax.predictor import Predictor
+
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+"""Ends of the names of files that are read as tables."""
 
 
 def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
@@ -25,14 +31,19 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
         InputError: a missing or broken file, by its name.
     """
     cases: list[Case] = []
-    images = [path for path in paths if path.suffix.lower() not in (".npz", ".csv")]
+    images = []
     for path in paths:
         if path.suffix.lower() == ".npz":
             cases += read_npz(path)
-        elif path.suffix.lower() == ".csv":
+        elif path.name.lower().endswith(TABLES):
             cases += _read_rows(model, path)
+        else:
+            images.append(path)
     if images:
-        cases += read_images(images)
+        origin = model.experiment.data.origin
+        # One's own images were trained on with these settings; another conversion would be another picture.
+        own = isinstance(origin, Folder)
+        cases += read_images(images, origin.channels, origin.dtype) if own else read_images(images)
     names = [case["id"] for case in cases]
     repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
     if repeated:
@@ -46,14 +57,16 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
     Args:
         model: the run that will be judged.
         name: a file, or the name of a data set.
-        target: the CSV's target column; None: the run's own target key.
+        target: the CSV's target column; None: that of the run's own table, else the run's target key.
         data_dir: folder of original data files.
     """
     path, task = Path(name), model.experiment.task
     if path.suffix.lower() == ".npz":
         return MemorySource(read_npz(path))
-    if path.suffix.lower() == ".csv":
-        return MemorySource(_read_rows(model, path, target or task.target))
+    if path.name.lower().endswith(TABLES):
+        origin = model.experiment.data.origin
+        own = origin.target if isinstance(origin, Table) else task.target
+        return MemorySource(_read_rows(model, path, target or own))
     dataset = datasets.prepare(name, data_dir)
     if dataset.name == model.record["data"]["name"]:
         raise InputError(f"'{name}' is the data that this run was trained on; --data is for other data, use --split")
@@ -66,8 +79,14 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
 
 
 def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[Case]:
-    """Read a CSV. Columns that the model must not see are not read: known too late, they may not even be there."""
+    """Read a CSV. Columns that the model must not see are not read: known too late, they may not even be there.
+
+    A run that learnt from a table of one's own reads every other one in the same way: levels, codes, missing words.
+    """
     columns, excluded = model.record["data"]["columns"], model.experiment.data.exclude
+    origin = model.experiment.data.origin
+    if isinstance(origin, Table):
+        return read_cases(origin, path, target, model.experiment.task.classes, excluded)
     kept = np.array([name not in excluded for name in columns], bool)
     names = [name for name, keep in zip(columns, kept, strict=True) if keep]
     rows = read_table(path, names, target, model.experiment.task.classes)
@@ -81,29 +100,38 @@ def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[
 def prediction_csv(model: Predictor, predictions: Predictions) -> str:
     """Return predictions as CSV: id, the mean over the replicates, and the spread between them where there are several.
 
-    With two classes the predicted class follows the run's frozen threshold, otherwise it is the most probable one.
+    With two classes the predicted class follows the run's frozen threshold, of more it is the most probable one, of
+    grades the median. Of several labels those at or above the threshold are listed, separated by "; ". Quantiles follow
+    the predicted value in columns of their own.
     """
     mean, several = ensemble(predictions), len(predictions.values) > 1
     spread = predictions.values.std(axis=0, ddof=1) if several else None
-    if predictions.kind == "probability":
-        names = [f"probability_{name}" for name in predictions.classes]
-        header = ["id", "prediction", *names]
-    else:
-        names = ["prediction"]
-        header = ["id", *names]
+    names, chosen = outputs(predictions), _chosen(model, predictions, mean)
+    header = ["id", *([] if chosen is None else ["prediction"]), *names]
     if several:
         header += [f"{name}_standard_deviation" for name in names]
-    chosen, positive = mean.argmax(-1), model.experiment.task.positive_index
-    if positive is not None and len(predictions.classes) == 2:
-        chosen = np.where(mean[:, positive] >= model.record["plan"]["threshold"], positive, 1 - positive)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
     for row, name in enumerate(predictions.id):
         cells = [repr(float(value)) for value in mean[row]]
-        if predictions.kind == "probability":
-            cells.insert(0, predictions.classes[int(chosen[row])])
+        if chosen is not None:
+            cells.insert(0, chosen[row])
         if spread is not None:
             cells += [repr(float(value)) for value in spread[row]]
         writer.writerow([name, *cells])
     return out.getvalue()
+
+
+def _chosen(model: Predictor, predictions: Predictions, mean: np.ndarray) -> list[str] | None:
+    """The predicted class, grade or labels of each case, in words; None where a value is predicted."""
+    kind, classes, positive = predictions.kind, predictions.classes, model.experiment.task.positive_index
+    if kind == "value":
+        return None
+    if kind == "labels":
+        said = mean >= model.record["plan"]["threshold"]
+        return ["; ".join(name for name, yes in zip(classes, row, strict=True) if yes) for row in said]
+    chosen = median_grade(mean) if kind == "grade" else mean.argmax(-1)
+    if positive is not None and len(classes) == 2:
+        chosen = np.where(mean[:, positive] >= model.record["plan"]["threshold"], positive, 1 - positive)
+    return [classes[int(number)] for number in chosen]

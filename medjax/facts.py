@@ -60,6 +60,8 @@ def describe_data(work: Job) -> dict[str, Any]:
         "cases": {str(name): int(count) for name, count in zip(names, counts, strict=True)},
         "patients_known": work.audit.patients_known,
         "columns": list(work.dataset.columns),
+        "skipped": [list(entry) for entry in work.dataset.skipped],
+        "synthetic": work.dataset.synthetic,
         "missing": _missing(work),
         "shapes": {key: [list(x.shape), str(x.dtype)] for key, x in work.shapes.items()},
     }
@@ -83,10 +85,10 @@ def about(experiment: Experiment, record: dict[str, Any]) -> dict[str, Any]:
     members, audit = record["replicates"], record["audit"]
     folds = {member["fold"] for member in members if member["fold"] >= 0}
     head: dict[str, Any] = {
-        "title": experiment.name,
-        "data": record["data"]["name"],
+        "title": experiment.name + (" (SYNTHETIC data)" if record["data"]["synthetic"] else ""),
+        "data": record["data"]["name"] + (" (SYNTHETIC)" if record["data"]["synthetic"] else ""),
         "seeds": len({member["seed_number"] for member in members}),
-        "excluded": 0,
+        "excluded": len(record["data"]["skipped"]),
         "missing": record["data"]["missing"],
         "duplicates": audit["duplicate_cases"],
     }

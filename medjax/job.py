@@ -19,8 +19,9 @@ from medjax.data.order import training_batches
 from medjax.data.partition import Partition, development_source, partition
 from medjax.data.source import Source
 from medjax.errors import InputError
-from medjax.evidence.measures import BINARY, MULTI_CLASS, REGRESSION
+from medjax.evidence.setting import NO_DIRECTION, metric_names
 from medjax.experiment import Experiment, resolve
+from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
@@ -89,9 +90,9 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     Raises:
         InputError: whatever is wrong with the experiment or the data, by its key or case.
     """
-    dataset = datasets.prepare(experiment.data.name, data_dir)
+    dataset = datasets.prepare(experiment.data.name, data_dir, experiment.data.origin)
     experiment = resolve(experiment, dataset.classes)
-    keys = (*experiment.data.inputs, experiment.task.target)
+    keys = (*experiment.data.inputs, *experiment.task.targets)
     for key in keys:
         if key not in (*dataset.inputs, *dataset.targets):
             have = ", ".join((*dataset.inputs, *dataset.targets))
@@ -105,10 +106,8 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     arrays = None
     if _resident(experiment, shapes, len(source)):
         arrays = stack(source, keys, dataset.name)
-        targets = arrays[experiment.task.target]
-    else:
-        targets = np.array([source.source[i][experiment.task.target] for i in range(len(source))])
-    experiment.task.check(targets, dataset.name)
+    targets, *soft = _targets(source.source, arrays, experiment.task.targets)
+    experiment.task.check(targets, dataset.name, *soft)
     models = replicates.plan(
         experiment.seed,
         experiment.replicates.seeds,
@@ -191,7 +190,8 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
 def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Return a tree of the shapes that `fit` gives, without data."""
     example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
-    return fit(experiment, [example], np.zeros(1, shapes[experiment.task.target].dtype))
+    target = shapes[experiment.task.target]
+    return fit(experiment, [example], np.zeros((1, *target.shape), target.dtype))
 
 
 def blank_state(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], total: int, count: int) -> Any:
@@ -207,6 +207,14 @@ def _resident(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], c
         return experiment.data.feed == "resident"
     size = sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in shapes.values())
     return size * cases <= RESIDENT_LIMIT
+
+
+def _targets(source: Source, arrays: dict[str, np.ndarray] | None, keys: Sequence[str]) -> list[np.ndarray]:
+    """Return the targets of all cases, each key's stacked; from the arrays, or by reading every case once."""
+    if arrays is not None:
+        return [arrays[key] for key in keys]
+    rows = [[case[key] for key in keys] for case in (source[i] for i in range(len(source)))]
+    return [np.array(column) for column in zip(*rows, strict=True)]
 
 
 def _rows(source: Source, arrays: dict[str, np.ndarray] | None, cases: np.ndarray) -> Iterable[dict[str, np.ndarray]]:
@@ -234,7 +242,16 @@ def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Repl
     if needs and not len(first.validation):
         raise InputError(f"{needs[0]} needs validation cases, but data.splits gives none")
     task = experiment.task
-    known = REGRESSION if task.kind == "value" else BINARY if len(task.classes) == 2 else MULTI_CLASS
+    if isinstance(experiment.evaluation.threshold, str) and task.positive_index is None:
+        raise InputError(
+            f"evaluation.threshold '{experiment.evaluation.threshold}' chooses one number for one positive class, which "
+            "this task does not have; state a number"
+        )
+    known = [
+        name
+        for name in metric_names(task.kind, len(task.classes), len(task.quantile_levels))
+        if name not in NO_DIRECTION
+    ]
     if experiment.evaluation.primary not in known:
         raise InputError(
             f"evaluation.primary '{experiment.evaluation.primary}' does not apply here; known: {', '.join(known)}"
@@ -246,9 +263,16 @@ def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Repl
     if "auroc" not in (experiment.evaluation.primary, experiment.training.select):
         return
     judged = np.concatenate([model.held_out for model in models]) if first.fold >= 0 else first.validation
+    part = "held-out" if first.fold >= 0 else "validation"
+    if task.kind == "labels":
+        if len(judged) and not multi_label.judged(targets[judged]).any():
+            raise InputError(
+                f"AUROC is undefined: no label has both a positive and a negative case among the {len(judged)} {part} "
+                "cases; choose another split, or another evaluation.primary and training.select"
+            )
+        return
     present = np.unique(targets[judged])
     if len(judged) and len(present) < 2:
-        part = "held-out" if first.fold >= 0 else "validation"
         raise InputError(
             f"AUROC is undefined: all {len(judged)} {part} cases have label {present[0]}; "
             "choose another split, or another evaluation.primary and training.select"

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from medjax import config, folder
 from medjax.data.case import Case, check_case, check_label, check_shape
@@ -16,12 +18,14 @@ from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions
 from medjax.experiment import Experiment
 from medjax.job import blank_state
-from medjax.predict import case_pipeline, predict_all
+from medjax.models.features import features
+from medjax.predict import EVALUATION_BATCH, case_pipeline, predict_all
 from medjax.training import checkpoint
 from medjax.training import programs as compiled
 from medjax.training.mesh import spread
 from medjax.training.programs import Programs
 from medjax.training.state import final_variables
+from medjax.training.step import model_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,72 @@ class Predictor:
         Raises:
             InputError: a case breaks the contract, or has another shape than the training cases (its id is named).
         """
+        task = self.experiment.task
+        prepared, arrays = self._prepare(cases)
+        mesh = self.programs.mesh
+        feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", "data"))
+        members = self.record["replicates"]
+        every = [np.arange(len(cases))] * len(members)
+        values = predict_all(self.programs, self.variables, self.fitted, feed, every)
+        unknown: Any = -1 if task.kind in ("probability", "grade") else np.nan
+        if task.kind == "labels":
+            unknown = np.full(len(task.classes), np.nan)
+        return Predictions(
+            id=np.array([case["id"] for case in prepared]),
+            group=np.array([case["group"] for case in prepared]),
+            target=np.array([case.get(task.target, unknown) for case in prepared]),
+            values=np.stack(values),
+            replicate=np.array([member["number"] for member in members]),
+            seed=np.array([member["seed_number"] for member in members]),
+            fold=np.full(len(cases), -1),
+            kind=task.kind,
+            classes=task.classes,
+            quantiles=task.quantile_levels,
+        )
+
+    def features(self, cases: Sequence[Case], layer: str, *, pooled: bool = False) -> Float[np.ndarray, "..."]:
+        """Return what one layer gives for cases, in every replicate.
+
+        For example, one vector a case from the first replicate, whatever layer precedes the output:
+
+            load("runs/pneumonia").features(cases, "pooled")[0]
+
+        Args:
+            cases: as for `predict`; targets play no part.
+            layer: its name, or a regular expression that fits one (`medjax.models.features.layer_names` lists them).
+            pooled: average over all axes but cases and channels: of an image, or of tokens.
+
+        Returns:
+            float32 (replicates, cases, ...), in the order of `record["replicates"]` and of `cases`.
+
+        Raises:
+            InputError: no layer has this name (the nearest are named), or a case is refused as in `predict`.
+        """
+        experiment = self.experiment
+        _, arrays = self._prepare(cases)
+        batch = min(EVALUATION_BATCH, len(cases))
+
+        @jax.jit
+        def run(variables: Any, fitted: Any, rows: Any) -> Any:
+            inputs = model_inputs(experiment, fitted, rows)
+            found = features(experiment.model, variables, *inputs, name=layer).astype(jnp.float32)
+            return found.mean(axis=tuple(range(1, found.ndim - 1))) if pooled else found
+
+        members = []
+        for number in range(len(self.record["replicates"])):
+            variables, fitted = jax.tree.map(lambda x, k=number: jnp.asarray(x[k]), (self.variables, self.fitted))
+            parts = []
+            for start in range(0, len(cases), batch):
+                # The last batch is filled with its first case, so that one compiled program serves all.
+                index = np.arange(start, start + batch)
+                index = np.where(index < len(cases), index, start)
+                rows = {key: value[index] for key, value in arrays.items()}
+                parts.append(np.asarray(run(variables, fitted, rows)))
+            members.append(np.concatenate(parts)[: len(cases)])
+        return np.stack(members)
+
+    def _prepare(self, cases: Sequence[Case]) -> tuple[list[Case], dict[str, np.ndarray]]:
+        """Check cases, take them through the pipeline, and stack the arrays of the inputs."""
         task, keys = self.experiment.task, self.experiment.data.inputs
         if not cases:
             raise InputError("there is no case to predict")
@@ -85,27 +155,11 @@ class Predictor:
             case = self.pipeline(case)
             for key in keys:
                 check_shape(case, key, expected[key].shape, "input")
-            if task.kind == "probability" and task.target in case:
+            if task.classes and task.target in case:
                 check_label(case, len(task.classes), "input")
             prepared.append(case)
         arrays = {key: np.stack([case_arrays(case, keys)[key] for case in prepared]) for key in keys}
-        mesh = self.programs.mesh
-        feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", "data"))
-        members = self.record["replicates"]
-        every = [np.arange(len(cases))] * len(members)
-        values = predict_all(self.programs, self.variables, self.fitted, feed, every)
-        unknown = -1 if task.kind == "probability" else np.nan
-        return Predictions(
-            id=np.array([case["id"] for case in prepared]),
-            group=np.array([case["group"] for case in prepared]),
-            target=np.array([case.get(task.target, unknown) for case in prepared]),
-            values=np.stack(values),
-            replicate=np.array([member["number"] for member in members]),
-            seed=np.array([member["seed_number"] for member in members]),
-            fold=np.full(len(cases), -1),
-            kind=task.kind,
-            classes=task.classes,
-        )
+        return prepared, arrays
 
 
 def load(run: Path | str, config_file: Path | str | None = None) -> Predictor:

@@ -94,6 +94,32 @@ def standardise(
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Missing values
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def flag_missing(case: dict) -> dict:
+    """Append a column to the table for each of its columns: 1 where the value is missing, else 0.
+
+    The missing values stay NaN; `standardise` turns them into the training mean afterwards, and by these flags the model
+    still sees that they were missing. A flag that is the same in all training cases is only centred (its scale is 1).
+
+    Args:
+        case: with `table` (F,).
+
+    Returns:
+        A case whose `table` is (2 F,): the values, then the flags.
+
+    Raises:
+        InputError: the case has no table.
+    """
+    if "table" not in case:
+        raise InputError(f"flag_missing, {_called(case)}: this step needs a table, the case has only {sorted(case)}")
+    table = np.asarray(case["table"])
+    return {**case, "table": np.concatenate([table, np.isnan(table).astype(table.dtype)], axis=-1)}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Running the steps
 # ---------------------------------------------------------------------------------------------------------------------
 

@@ -125,6 +125,8 @@ def reference(job: Job, split: str, model: Predictions, cases: Sequence[Any] | N
     inputs = (
         job.arrays[key] if job.arrays is not None else np.stack([job.source[i][key] for i in range(len(job.source))])
     )
+    if job.experiment.task.quantile_levels:
+        raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
     outputs = max(len(job.experiment.task.classes), 1)
     values = np.full((len(model.id), outputs), np.nan)
     if split == "out_of_fold":
@@ -201,5 +203,6 @@ def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
         target=job.targets[rows],
         kind=job.experiment.task.kind,
         classes=job.experiment.task.classes,
+        quantiles=job.experiment.task.quantile_levels,
         **members,
     )

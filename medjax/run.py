@@ -147,7 +147,7 @@ def evaluate_external(
 
 def _seen(model: Predictor, cases: Sequence[Case], data_dir: Path | None) -> int:
     """Count the cases whose inputs are those of a case of the run's own data set; by their fingerprints in its index."""
-    own = datasets.prepare(model.record["data"]["name"], data_dir)
+    own = datasets.prepare(model.record["data"]["name"], data_dir, model.experiment.data.origin)
     known = set(own.index.fingerprint.tolist())
     return sum(fingerprint(case, own.inputs) in known for case in cases)
 

@@ -96,3 +96,18 @@ def test_the_reference_never_sees_the_cases_that_it_predicts(small):
         assert not {row.tobytes() for row in train} & {row.tobytes() for row in cases}
     np.testing.assert_array_equal(out.values[0, :, 0], model.fold)  # each case by the model of its own fold
     np.testing.assert_array_equal(out.id, model.id)
+
+
+def test_of_several_labels_each_has_a_model_of_its_own():
+    rng = np.random.default_rng(0)
+    train, cases = rng.normal(size=(60, 3)), rng.normal(size=(7, 3))
+    labels = (train + rng.normal(size=(60, 3)) > 0).astype(float)
+    labels[rng.random((60, 3)) < 0.3] = np.nan
+    labels[:, 2] = np.where(np.isfinite(labels[:, 2]), 0, np.nan)  # one answer only
+    found = baselines.logistic_regression(train, labels, cases)
+    assert found.shape == (7, 3)
+    for k in (0, 1):
+        known = np.isfinite(labels[:, k])
+        alone = baselines.logistic_regression(train[known], labels[known, k].astype(int), cases)
+        np.testing.assert_allclose(found[:, k], alone[:, 1])
+    np.testing.assert_array_equal(found[:, 2], 0)

@@ -139,3 +139,67 @@ def test_types_of_nested_fields_are_checked():
         config._build(Pair, {"first": 1, "second": (1.0, "2")}, "pair")
     with pytest.raises(InputError, match="'second' is missing"):
         config._build(Pair, {"first": 1}, "pair")
+
+
+FUNCTION = """
+import medjax
+from medjax.experiment import Data, Duration, Experiment, Training
+from medjax.models import Perceptron
+from medjax.tasks import Classification
+from typing import Literal
+
+def experiment(size: int = 28, depth: Literal["flat", "deep"] = "flat", mark: str = "x") -> Experiment:
+    hidden = (size,) * (1 if depth == "flat" else 3)
+    return Experiment(
+        name=f"{mark}_{size}", data=Data(name="breast_cancer_wisconsin", inputs=("table",)),
+        task=Classification(positive="malignant"), model=Perceptron(hidden=hidden),
+        training=Training(duration=Duration(epochs=2.0)),
+    )
+"""
+
+
+@pytest.fixture
+def parameterised(tmp_path):
+    path = tmp_path / "sizes.py"
+    path.write_text(FUNCTION)
+    return path
+
+
+def test_assignments_reach_the_parameters_of_a_configuration_and_the_experiment_behind_them(parameterised):
+    plain = config.load_experiment(parameterised)
+    assert (plain.name, plain.model.hidden) == ("x_28", (28,))
+    changed = config.load_experiment(parameterised, ["depth=deep", "size=4", "seed=3", "training.duration.epochs=5"])
+    assert (changed.name, changed.model.hidden, changed.seed) == ("x_4", (4, 4, 4), 3)
+    assert changed.training.duration.epochs == 5.0
+    assert config.load_experiment(parameterised, ["mark=64"]).name == "64_28"  # text stays text
+    assert config.dumps(config.decode(json.loads(config.dumps(changed)))) == config.dumps(changed)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("size=big", "--set size: 'big' is not of type int"),
+        ("depth=deeper", "--set depth: 'deeper'"),
+        ("sise=3", "there is no key 'sise'; did you mean 'size'"),
+        ("training.durations.epochs=3", "did you mean 'duration'"),
+        ("size", "write it as key.sub=value|there is no key"),
+    ],
+)
+def test_wrong_assignments_to_parameters_are_named(parameterised, assignment, message):
+    with pytest.raises(InputError, match=message):
+        config.load_experiment(parameterised, [assignment])
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("size=28", "'size' of experiment needs an annotation and a default"),
+        ("*, size: int", "needs an annotation and a default"),
+        ("size: int = 3, seed: int = 3", "'seed' has the name of a key of the experiment"),
+    ],
+)
+def test_parameters_need_a_type_a_default_and_a_name_of_their_own(tmp_path, head, message):
+    path = tmp_path / "wrong.py"
+    path.write_text(FUNCTION.replace("size: int = 28", head))
+    with pytest.raises(InputError, match=message):
+        config.load_experiment(path)

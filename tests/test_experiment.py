@@ -99,3 +99,13 @@ def test_what_a_fold_may_not_choose_a_held_back_part_or_a_split_may(small):
     for splits in (Folds(count=2, hold_back=0.2), HashedSplit(), None):
         with_rule = config.override(chosen, [] if isinstance(splits, Folds) else ["evaluation.threshold=youden"])
         resolve(dataclasses.replace(with_rule, data=dataclasses.replace(small.data, splits=splits)), CLASSES)
+
+
+def test_a_mix_that_is_no_mixing_is_refused(small):
+    from functools import partial
+
+    from medjax.augment import mixup, random_noise
+
+    assert resolve(dataclasses.replace(small, mix=partial(mixup, alpha=0.3)), CLASSES).mix is not None
+    with pytest.raises(InputError, match=r"mix is called with \(key, batch, inputs\)"):
+        resolve(dataclasses.replace(small, mix=partial(random_noise, deviation=0.1)), CLASSES)

@@ -12,7 +12,7 @@ from medjax.data.source import MemorySource
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions
 from medjax.predictor import Predictor
-from medjax.tasks import Classification, Regression
+from medjax.tasks import Classification, MultiLabel, Ordinal, Regression
 
 COLUMNS = ["age", "weight"]
 
@@ -31,7 +31,7 @@ def predictions(values, classes=("sick", "well"), kind="probability"):
     members, count = values.shape[:2]
     ids = np.array([f"c{i}" for i in range(count)])
     number, unknown = np.arange(members), np.full(count, -1)
-    target = unknown if kind == "probability" else np.full(count, np.nan)
+    target = np.full(count, np.nan) if kind == "value" else unknown
     return Predictions(ids, ids, target, values, number, number, unknown, kind, classes)
 
 
@@ -145,3 +145,22 @@ def test_a_data_set_must_be_another_one_with_the_same_classes(model, monkeypatch
     Set.classes = ("well", "sick")  # the same names in another order would swap the labels
     with pytest.raises(InputError, match="'other' has the classes well, sick, but this run knows sick, well"):
         external.cases(model, "other")
+
+
+def test_labels_above_the_threshold_are_listed_and_grades_are_the_median(model):
+    import dataclasses
+
+    def of(task):
+        return Predictor(dataclasses.replace(model.experiment, task=task), model.record, {}, {})
+
+    found = of(MultiLabel(classes=("mass", "hernia")))
+    values = np.array([[[0.9, 0.8], [0.79, 0.85], [0.1, 0.2]]])
+    ids, none = np.array(["x", "y", "z"]), np.array([0])
+    unknown = np.full((3, 2), np.nan)
+    several = Predictions(ids, ids, unknown, values, none, none, np.full(3, -1), "labels", ("mass", "hernia"))
+    text = external.prediction_csv(found, several)
+    assert [row["prediction"] for row in rows(text)] == ["mass; hernia", "hernia", ""]
+    assert list(rows(text)[0]) == ["id", "prediction", "probability_mass", "probability_hernia"]
+    three = of(Ordinal(classes=("a", "b", "c")))
+    (grade,) = rows(external.prediction_csv(three, predictions([[[0.3, 0.3, 0.4]]], ("a", "b", "c"), "grade")))
+    assert grade["prediction"] == "b"  # the most probable one would be c

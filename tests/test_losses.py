@@ -81,3 +81,104 @@ def test_weighted_mean_of_nothing_is_zero_with_finite_gradient() -> None:
     values, weights = jnp.array([1.0, jnp.inf]), jnp.zeros(2)
     assert losses.weighted_mean(values, weights) == 0
     np.testing.assert_array_equal(jax.grad(losses.weighted_mean)(values, weights), [0.0, 0.0])
+
+
+# Focal loss, soft labels, grades, and regression losses.
+
+
+def drawn(*shape: int) -> jnp.ndarray:
+    return jnp.asarray(np.random.default_rng(3).normal(size=shape) * 2, jnp.float32)
+
+
+def test_focal_loss_of_zero_is_cross_entropy_and_by_hand_otherwise() -> None:
+    logits, labels = drawn(5, 3), jnp.array([0, 2, 1, 1, 0])
+    hard = jax.nn.one_hot(labels, 3)
+    np.testing.assert_allclose(
+        losses.soft_cross_entropy(logits, hard), losses.softmax_cross_entropy(logits, labels), rtol=1e-4, atol=1e-7
+    )
+    np.testing.assert_allclose(
+        losses.soft_cross_entropy(logits, hard, 0.2),
+        losses.softmax_cross_entropy(logits, labels, 0.2),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+    own = np.asarray(jax.nn.softmax(logits))[np.arange(5), labels]
+    np.testing.assert_allclose(
+        losses.soft_cross_entropy(logits, hard, focal=2.0), (1 - own) ** 2 * -np.log(own), rtol=1e-4, atol=1e-7
+    )
+    p = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    np.testing.assert_allclose(
+        losses.sigmoid_cross_entropy(logits, jnp.ones((5, 3)), focal=1.5), (1 - p) ** 1.5 * -np.log(p), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        losses.sigmoid_cross_entropy(logits, jnp.zeros((5, 3)), focal=1.5), p**1.5 * -np.log(1 - p), rtol=1e-4
+    )
+    two = jnp.stack([jnp.zeros(5), logits[:, 0]], axis=-1)  # softmax of (0, z) is sigmoid of z
+    answer = (labels > 0).astype(jnp.float32)
+    np.testing.assert_allclose(
+        losses.soft_cross_entropy(two, jax.nn.one_hot((labels > 0).astype(int), 2), focal=2.0),
+        losses.sigmoid_cross_entropy(logits[:, 0], answer, focal=2.0),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+
+
+def test_soft_labels_are_the_expected_loss_over_their_readers() -> None:
+    logits = drawn(4, 3)
+    votes = jnp.array([[3, 1, 1], [5, 0, 0], [0, 0, 5], [2, 2, 1]]) / 5
+    expected = sum(votes[:, k] * losses.softmax_cross_entropy(logits, jnp.full(4, k)) for k in range(3))
+    np.testing.assert_allclose(losses.soft_cross_entropy(logits, votes), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("focal", "size"), [(0.0, 1e4), (0.5, 0.0), (0.5, 30.0), (0.5, 1e4), (2.0, 1e4)])
+def test_gradients_are_finite_wherever_the_logits_are(focal, size) -> None:
+    logits = jnp.array([[size, -size, 0.0], [-size, size, size], [size, size, -size]])
+    votes = jnp.array([[1.0, 0, 0], [0.5, 0.5, 0], [jnp.nan, 0, 0]])
+    answers = jnp.array([[1, 0, jnp.nan], [0, 1, 1], [jnp.nan] * 3])
+    for function, target in (
+        (lambda x, t: losses.soft_cross_entropy(x, t, focal=focal), votes),
+        (lambda x, t: losses.sigmoid_cross_entropy(x, t, focal=focal), answers),
+    ):
+        values, gradient = jax.jit(jax.value_and_grad(lambda x, f=function, t=target: f(x, t).sum()))(logits)
+        assert np.isfinite(values)
+        assert np.isfinite(gradient).all()
+        np.testing.assert_array_equal(gradient[2], 0)  # nothing is known of this case
+
+
+def test_corn_by_hand() -> None:
+    """Of four grades: grade 0 answers one question, grade 1 two, grades 2 and 3 all three."""
+    logits = jnp.array([[0.5, -1.0, 2.0]] * 4)
+    p = 1 / (1 + np.exp([-0.5, 1.0, -2.0]))
+    found = losses.corn(logits, jnp.arange(4))
+    expected = [
+        [-np.log(1 - p[0]), 0, 0],
+        [-np.log(p[0]), -np.log(1 - p[1]), 0],
+        [-np.log(p[0]), -np.log(p[1]), -np.log(1 - p[2])],
+        [-np.log(p[0]), -np.log(p[1]), -np.log(p[2])],
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(losses.corn_questions(jnp.arange(4), 3), [1, 2, 3, 3])
+    np.testing.assert_array_equal(losses.corn_questions(jnp.array([-1]), 3), [0])
+    assert losses.corn(logits[:1], jnp.array([-1])).sum() == 0
+
+
+def test_regression_losses_by_hand() -> None:
+    outputs, values = jnp.array([1.0, -3.0, 0.5, 7.0]), jnp.array([1.5, 1.0, 0.5, jnp.nan])
+    np.testing.assert_allclose(losses.absolute_error(outputs, values), [0.5, 4, 0, 0])
+    np.testing.assert_allclose(losses.huber(outputs, values), [0.125, 3.5, 0, 0])
+    np.testing.assert_allclose(losses.huber(outputs, values, 2), [0.125, 6, 0, 0])
+    both = jnp.array([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]])
+    found = losses.pinball(both, jnp.array([3.0, 0.0, jnp.nan]), (0.1, 0.75))
+    np.testing.assert_allclose(found, [[0.2, 1.5], [1.8, 0.5], [0, 0]], rtol=1e-6)
+    for function in (losses.absolute_error, losses.huber, losses.squared_error):
+        gradient = jax.grad(lambda x, f=function: f(x, values).sum())(outputs)
+        assert np.isfinite(gradient).all()
+        assert gradient[3] == 0
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.8])
+def test_the_constant_with_the_least_pinball_loss_is_the_quantile(quantile) -> None:
+    values = jnp.asarray(np.random.default_rng(4).normal(size=999), jnp.float32)
+    best = float(np.quantile(values, quantile))
+    loss = [losses.pinball(jnp.full((999, 1), best + move), values, (quantile,)).mean() for move in (-0.05, 0, 0.05)]
+    assert loss[1] < min(loss[0], loss[2])

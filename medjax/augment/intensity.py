@@ -1,17 +1,17 @@
-"""Random changes of intensity for ONE case on the device: gamma, brightness and contrast, noise.
+"""Random changes of intensity for ONE case on the device: gamma, brightness and contrast, noise, the CT window.
 
 Every function is `f(key, case, *, settings) -> case`, changes `image` and `volume` alone, keeps shape and type, and
-gives the case back bit for bit at strength 0. Nothing is clipped: contrast, brightness and noise may leave [0, 1];
+gives the case back bit for bit at strength 0. Only the window clips: contrast, brightness and noise may leave [0, 1];
 gamma keeps the case's own range. Intensities are floating numbers (put `rescale` into the preprocessing).
 """
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
+from medjax.augment.grids import change, coin, draw
 from medjax.errors import InputError
 
 
@@ -28,13 +28,14 @@ def random_gamma(key: Key[Array, ""], case: dict, *, strength: float | int, prob
     """
 
     def bend(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
-        gamma = jnp.exp(_draw(key, probability) * math.log1p(strength)).astype(x.dtype)
+        gamma = jnp.exp(draw(key, probability) * math.log1p(strength)).astype(x.dtype)
         low = jnp.min(x)
         span = jnp.max(x) - low
         unit = jnp.clip((x - low) / jnp.where(span > 0, span, 1), 0, 1)
-        return jnp.where((gamma == 1) | (span == 0), x, low + span * unit**gamma)
+        # exp(gamma log u) is u ** gamma for u >= 0, at a third of the time on a CPU.
+        return jnp.where((gamma == 1) | (span == 0), x, low + span * jnp.exp(gamma * jnp.log(unit)))
 
-    return _change(key, case, bend)
+    return change(key, case, bend)
 
 
 def random_brightness_contrast(
@@ -55,14 +56,14 @@ def random_brightness_contrast(
         probability: how often anything is drawn at all.
     """
 
-    def change(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
-        coin, up, stretch = jax.random.split(key, 3)
-        on = _coin(coin, probability)
-        shift = jnp.where(on, _draw(up) * brightness, 0).astype(x.dtype)
-        factor = jnp.where(on, jnp.exp(_draw(stretch) * math.log1p(contrast)), 1).astype(x.dtype)
+    def altered(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
+        toss, up, stretch = jax.random.split(key, 3)
+        on = coin(toss, probability)
+        shift = jnp.where(on, draw(up) * brightness, 0).astype(x.dtype)
+        factor = jnp.where(on, jnp.exp(draw(stretch) * math.log1p(contrast)), 1).astype(x.dtype)
         return x + ((x - jnp.mean(x)) * (factor - 1) + shift)
 
-    return _change(key, case, change)
+    return change(key, case, altered)
 
 
 def random_noise(key: Key[Array, ""], case: dict, *, deviation: float | int, probability: float | int = 1.0) -> dict:
@@ -75,32 +76,49 @@ def random_noise(key: Key[Array, ""], case: dict, *, deviation: float | int, pro
         probability: how often noise is added at all.
     """
 
-    def change(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
+    def altered(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
         level, noise = jax.random.split(key)
-        amount = jnp.abs(_draw(level, probability)) * deviation
+        amount = jnp.abs(draw(level, probability)) * deviation
         return x + amount.astype(x.dtype) * jax.random.normal(noise, x.shape, x.dtype)
 
-    return _change(key, case, change)
+    return change(key, case, altered)
 
 
-def _change(key: Key[Array, ""], case: dict, function: Callable) -> dict:
-    """Give every floating grid of the case to `function`."""
-    names = [name for name in ("image", "volume") if name in case]
-    if not names:
-        raise InputError(f"augment: the case has neither image nor volume, only {sorted(case)}")
-    result = dict(case)
-    for name in names:
-        if not jnp.issubdtype(case[name].dtype, jnp.floating):
-            raise InputError(f"augment: {name} is {case[name].dtype}: put `rescale` into the preprocessing")
-        result[name] = function(key, case[name])
-    return result
+def random_window(
+    key: Key[Array, ""],
+    case: dict,
+    *,
+    level: float | int = 0.0,
+    width: float | int = 0.0,
+    low: float | int = 0.0,
+    high: float | int = 1.0,
+    probability: float | int = 1.0,
+) -> dict:
+    """Look through another window, as a reader of CT does: move its level, change its width, clip what lies outside.
 
+    The intensities arrive in the window [low, high] into which the preprocessing has put them; the drawn window is
+    stretched to that range, so that a model that is given the plain window at prediction meets what it knows. With the
+    preprocessing `rescale(low=-1000, high=1000)` a level of .1 is 200 Hounsfield units.
 
-def _draw(key: Key[Array, ""], probability: float | int = 1.0) -> Float[Array, ""]:
-    """A number spread evenly over -1 to 1, or 0 where the coin says no."""
-    coin, amount = jax.random.split(key)
-    return jnp.where(_coin(coin, probability), jax.random.uniform(amount, (), jnp.float32, -1.0, 1.0), 0.0)
+    Args:
+        key: the random key of this case.
+        case: with a floating `image` or `volume`.
+        level: largest shift of the window's centre, each way, as a fraction of `high - low`.
+        width: the factor on the width lies log-evenly in [1 / (1 + width), 1 + width].
+        low: intensity at the lower end of the plain window.
+        high: intensity at its upper end.
+        probability: how often a window is drawn at all; nothing is clipped where none is.
+    """
+    if not high > low:
+        raise InputError(f"random_window: high={high} must lie above low={low}")
 
+    def look(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
+        toss, move, stretch = jax.random.split(key, 3)
+        on = coin(toss, probability)
+        shift = jnp.where(on, draw(move) * level, 0)
+        factor = jnp.where(on, jnp.exp(draw(stretch) * math.log1p(width)), 1)
+        unit = (x - low) / (high - low)
+        seen = jnp.clip((unit - (0.5 + shift)) / factor + 0.5, 0, 1)
+        return jnp.where((shift == 0) & (factor == 1), x, low + (high - low) * seen).astype(x.dtype)
 
-def _coin(key: Key[Array, ""], probability: float | int) -> Bool[Array, ""]:
-    return jax.random.uniform(key) < probability
+    return change(key, case, look)

@@ -7,19 +7,15 @@ voxel (NumPy's "reflect", SciPy's "mirror"), "nearest" repeats the last voxel, "
 background, in a segmentation).
 """
 
-import functools
 import itertools
 import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, Num
+from jaxtyping import Array, Float, Key
 
-from medjax.errors import InputError
-
-Edge = Literal["reflect", "nearest", "constant"]
-_SPACE = {"image": 2, "volume": 3}
+from medjax.augment.grids import SPACE, chosen, coin, each, grids
+from medjax.augment.resample import Edge, fold, resample_affine
 
 
 def random_crop(
@@ -42,16 +38,16 @@ def random_crop(
         fill: the intensity outside for edge="constant".
     """
     result = dict(case)
-    for names, space in _grids(case):
-        coin, draw = jax.random.split(key)
-        reach = jnp.asarray(_each(padding, len(space), "padding"))
+    for names, space in grids(case):
+        toss, draw = jax.random.split(key)
+        reach = jnp.asarray(each(padding, len(space), "padding"))
         shift = jax.random.randint(draw, (len(space),), -reach, reach + 1)
-        shift = jnp.where(_coin(coin, probability), shift, 0)
+        shift = jnp.where(coin(toss, probability), shift, 0)
         for name in names:
-            array, outside = case[name], fill if name in _SPACE else 0
+            array, outside = case[name], fill if name in SPACE else 0
             for axis, size in enumerate(space):
-                positions, inside = _edge(jnp.arange(size) + shift[axis], size, edge)
-                array = jnp.take(array, positions, axis=axis, mode="clip")
+                positions, inside = fold((jnp.arange(size) + shift[axis]).astype(jnp.float32), size, edge)
+                array = jnp.take(array, positions.astype(jnp.int32), axis=axis, mode="clip")
                 if edge == "constant":
                     inside = jnp.expand_dims(inside, [other for other in range(array.ndim) if other != axis])
                     array = jnp.where(inside, array, jnp.asarray(outside, array.dtype))
@@ -71,15 +67,19 @@ def random_flip(
             right mean something in most of medicine: think before flipping a chest or an abdomen.
         probability: of each flip.
     """
-    axes = (axes,) if isinstance(axes, int) else tuple(axes)
     result = dict(case)
-    for names, space in _grids(case):
-        if not all(0 <= axis < len(space) for axis in axes):
-            raise InputError(f"random_flip: axes={axes}, but {names[0]} has the axes 0 to {len(space) - 1}")
-        for axis in axes:
-            coin = _coin(jax.random.fold_in(key, axis), probability)
-            for name in names:
-                result[name] = jnp.where(coin, jnp.flip(result[name], axis), result[name])
+    for names, space in grids(case):
+        # One reading at mirrored positions. Nested choices between a picture and its mirror image would be made anew for
+        # every voxel that a following resampling reads: eight loads for three axes.
+        where = jnp.zeros((1,) * len(space), jnp.int32)
+        for axis, size in enumerate(space):
+            line = jnp.arange(size)
+            if axis in chosen(axes, len(space), "random_flip"):
+                line = jnp.where(coin(jax.random.fold_in(key, axis), probability), size - 1 - line, line)
+            where = where * size + line.reshape([-1 if axis == k else 1 for k in range(len(space))])
+        for name in names:
+            flat = case[name].reshape(math.prod(space), -1)
+            result[name] = flat.at[where.astype(jnp.uint32)].get(mode="promise_in_bounds").reshape(case[name].shape)
     return result
 
 
@@ -126,88 +126,51 @@ def random_affine(
         fill: the intensity outside for edge="constant".
     """
     result = dict(case)
-    for names, space in _grids(case):
-        matrix, offset = _draw_affine(key, space, rotation, scale, shear, translation, probability, case.get("spacing"))
+    for names, space in grids(case):
+        matrix, offset = draw_affine(
+            key, space, rotation=rotation, scale=scale, shear=shear, translation=translation, probability=probability,
+            spacing=case.get("spacing"),
+        )  # fmt: skip
         for name in names:
-            if name in _SPACE:
+            if name in SPACE:
                 result[name] = resample_affine(case[name], matrix, offset, edge=edge, fill=fill)
             else:
                 result[name] = resample_affine(case[name][..., None], matrix, offset, order=0, edge=edge)[..., 0]
     return result
 
 
-def resample_affine(
-    array: Num[Array, "*space channels"],
-    matrix: Float[Array, "axes axes"],
-    offset: Float[Array, " axes"],
-    *,
-    order: Literal[0, 1] = 1,
-    edge: Edge = "reflect",
-    fill: float | int = 0.0,
-) -> Num[Array, "*space channels"]:
-    """Resample a grid: the result at voxel `o` is the input at `matrix @ o + offset`, as in `scipy.ndimage`.
-
-    Args:
-        array: the grid, channels last; floating for order 1.
-        matrix: from positions in the result to positions in the input, in voxels.
-        offset: in voxels.
-        order: 1 interpolates linearly, 0 takes the nearest voxel.
-        edge: what lies outside (SciPy's "mirror", "nearest", "grid-constant").
-        fill: the value outside for edge="constant".
-
-    Raises:
-        InputError: integers are to be interpolated.
-    """
-    space, channels = array.shape[:-1], array.shape[-1]
-    if order == 1 and not jnp.issubdtype(array.dtype, jnp.floating):
-        raise InputError(f"resampling {array.dtype} intensities would round them: put `rescale` into the preprocessing")
-    axes = range(len(space))
-    grid = [o.reshape(-1).astype(matrix.dtype) for o in jnp.meshgrid(*map(jnp.arange, space), indexing="ij")]
-    # Sums of products, not a matrix product: accelerators round those to few digits, and positions need all of theirs.
-    where = [sum(matrix[k, j] * grid[j] for j in axes) + offset[k] for k in axes]
-    first = [jnp.floor(w if order else w + 0.5) for w in where]
-    corners = []  # per axis and side of the cell: position in the flat grid, weight
-    for k in axes:
-        stride, part, sides = math.prod(space[k + 1 :]), where[k] - first[k], []
-        for side in range(order + 1):
-            position, inside = _edge(first[k].astype(jnp.int32) + side, space[k], edge)
-            weight = (part if side else 1 - part) if order else jnp.ones_like(part)
-            sides.append((position * stride, jnp.where(inside, weight, 0) if edge == "constant" else weight))
-        corners.append(sides)
-    flat, parts, covered = array.reshape(-1, channels), [], []
-    for corner in itertools.product(*corners):
-        value = flat.at[sum(position for position, _ in corner)].get(mode="promise_in_bounds")
-        weight = functools.reduce(jnp.multiply, [weight for _, weight in corner])[:, None]
-        parts.append(value * weight if order else jnp.where(weight > 0, value, 0))
-        covered.append(weight)
-    result = functools.reduce(jnp.add, parts)
-    if edge == "constant":
-        result = result + (1 - functools.reduce(jnp.add, covered)) * fill
-    return result.astype(array.dtype).reshape(array.shape)
-
-
-def _draw_affine(
+def draw_affine(
     key: Key[Array, ""],
     space: tuple[int, ...],
-    rotation: float | int | tuple[float | int, ...],
-    scale: float | int,
-    shear: float | int,
-    translation: float | int | tuple[float | int, ...],
-    probability: float | int,
-    spacing: Float[Array, " axes"] | None,
+    *,
+    rotation: float | int | tuple[float | int, ...] = 0.0,
+    scale: float | int = 0.0,
+    shear: float | int = 0.0,
+    translation: float | int | tuple[float | int, ...] = 0.0,
+    probability: float | int = 1.0,
+    spacing: Float[Array, " axes"] | None = None,
 ) -> tuple[Float[Array, "axes axes"], Float[Array, " axes"]]:
-    """Draw the map from positions in the result to positions in the input, about the centre of the grid."""
+    """Draw matrix and offset of a map from positions in the result to positions in the input, about the centre.
+
+    Args:
+        key: the random key of this case.
+        space: the shape of the grid.
+        rotation: this and the rest as for `random_affine`.
+        scale: relative change of size.
+        shear: degrees.
+        translation: fraction of the side.
+        probability: how often anything is drawn at all.
+        spacing: mm an axis; None: voxels are cubes.
+    """
     n = len(space)
     planes = list(itertools.combinations(range(n), 2))[::-1]  # of a volume: (H, W), (D, W), (D, H): about D, H, W
-    coin, turn, grow, slant, move = jax.random.split(key, 5)
-    on = _coin(coin, probability)
+    toss, turn, grow, slant, move = jax.random.split(key, 5)
+    on = coin(toss, probability)
 
     def evenly(key: Key[Array, ""], count: int) -> Float[Array, " count"]:
         return jnp.where(on, jax.random.uniform(key, (count,), jnp.float32, -1.0, 1.0), 0.0)
 
-    angles = evenly(turn, len(planes)) * jnp.asarray(
-        [math.radians(a) for a in _each(rotation, len(planes), "rotation")]
-    )
+    angles = evenly(turn, len(planes)) * jnp.asarray([math.radians(a) for a in each(rotation, len(planes), "rotation")])
     matrix = jnp.eye(n, dtype=jnp.float32) * jnp.exp(evenly(grow, 1)[0] * math.log1p(scale))
     slants = jnp.tan(evenly(slant, len(planes)) * math.radians(shear))
     for (i, j), angle, tangent in zip(planes, angles, slants, strict=True):
@@ -219,49 +182,10 @@ def _draw_affine(
     if spacing is not None:
         matrix = matrix * spacing.reshape(1, n) / spacing.reshape(n, 1)
     centre = (jnp.asarray(space, jnp.float32) - 1) / 2
-    reach = jnp.asarray(_each(translation, n, "translation"), jnp.float32) * jnp.asarray(space, jnp.float32)
+    reach = jnp.asarray(each(translation, n, "translation"), jnp.float32) * jnp.asarray(space, jnp.float32)
     return matrix, centre - (matrix * centre.reshape(1, n)).sum(axis=1) + evenly(move, n) * reach
 
 
 def _product(a: Float[Array, "n n"], b: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """A matrix product in full precision on every device."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
-def _edge(position: Int[Array, " p"], size: int, edge: Edge) -> tuple[Int[Array, " p"], Bool[Array, " p"]]:
-    """Bring positions into the grid, and say which of them lay inside."""
-    inside = (position >= 0) & (position < size)
-    if edge == "reflect" and size > 1:
-        position = size - 1 - jnp.abs(position % (2 * size - 2) - (size - 1))
-    elif edge not in ("reflect", "nearest", "constant"):
-        raise InputError(f"edge={edge!r}: use 'reflect', 'nearest' or 'constant'")
-    return jnp.clip(position, 0, size - 1), inside
-
-
-def _grids(case: dict) -> list[tuple[list[str], tuple[int, ...]]]:
-    """The inputs with a grid, each with the segmentation of the same grid behind it, and the grid's shape."""
-    grids = []
-    for name in _SPACE:
-        if name in case:
-            space = case[name].shape[:-1]
-            if len(space) != _SPACE[name]:
-                raise InputError(f"augment: {name} of ONE case has rank {_SPACE[name] + 1}, this one {len(space) + 1}")
-            moved = "segmentation" in case and case["segmentation"].shape == space
-            grids.append(([name, "segmentation"] if moved else [name], space))
-    if not grids:
-        raise InputError(f"augment: the case has neither image nor volume, only {sorted(case)}")
-    if "segmentation" in case and not any(len(names) == 2 for names, _ in grids):
-        raise InputError(f"augment: segmentation {case['segmentation'].shape} fits no grid of {[g[1] for g in grids]}")
-    return grids
-
-
-def _each(value: float | int | tuple, count: int, name: str) -> tuple:
-    """One setting for each axis, from one for all or from one each."""
-    values = (value,) * count if isinstance(value, (int, float)) else tuple(value)
-    if len(values) != count:
-        raise InputError(f"augment: {name}={value} has {len(values)} entries, this grid needs {count} (or one number)")
-    return values
-
-
-def _coin(key: Key[Array, ""], probability: float | int) -> Bool[Array, ""]:
-    return jax.random.uniform(key) < probability

@@ -17,7 +17,7 @@ Case = dict[str, Any]
 INPUTS: dict[str, int] = {"image": 3, "volume": 4, "signal": 2, "table": 1, "tokens": 1, "sequence": 1}
 """Inputs and their ranks: image (H, W, C), volume (D, H, W, C), signal (T, C), table (F,), tokens and sequence (L,)."""
 
-TARGETS: tuple[str, ...] = ("label", "labels", "value", "segmentation", "time", "event")
+TARGETS: tuple[str, ...] = ("label", "labels", "soft_label", "value", "segmentation", "time", "event")
 
 _DTYPES: dict[str, tuple[str, ...]] = {
     "image": ("uint8", "float32"),
@@ -57,10 +57,10 @@ def check_case(case: Mapping[str, Any], *, where: str) -> None:
 
 
 def check_label(case: Mapping[str, Any], classes: int, where: str) -> None:
-    """Check that the label names one of the classes, or that there is one entry of `labels` for each.
+    """Check that the label names one of the classes, or that there is one entry of `labels` or `soft_label` for each.
 
     Raises:
-        InputError: the label is out of range, or `labels` has another length.
+        InputError: the label is out of range, or `labels` or `soft_label` has another length.
     """
     if "label" in case and not 0 <= case["label"] < classes:
         raise _wrong(
@@ -71,6 +71,8 @@ def check_label(case: Mapping[str, Any], classes: int, where: str) -> None:
         )
     if "labels" in case and len(case["labels"]) != classes:
         raise _wrong(case, where, "labels", f"{len(case['labels'])} entries for {classes} classes")
+    if "soft_label" in case and len(case["soft_label"]) != classes:
+        raise _wrong(case, where, "soft_label", f"{len(case['soft_label'])} probabilities for {classes} classes")
 
 
 def check_shape(case: Mapping[str, Any], key: str, shape: Sequence[int | None], where: str) -> None:
@@ -137,9 +139,12 @@ def _check_target(case: Mapping[str, Any], key: str, where: str) -> None:
             raise _wrong(case, where, key, f"{target.min()} is negative; classes are numbered from 0")
     else:
         array = np.asarray(target)
-        if array.ndim != (1 if key == "labels" else 0) or array.dtype.kind not in "biuf":
-            raise _wrong(case, where, key, f"{'a vector' if key == 'labels' else 'a number'} is expected")
+        vector = key in ("labels", "soft_label")
+        if array.ndim != vector or array.dtype.kind not in "biuf":
+            raise _wrong(case, where, key, f"{'a vector' if vector else 'a number'} is expected")
         _check_finite(case, key, array, where, missing=key == "labels")
+        if key == "soft_label" and (array.min(initial=0) < 0 or abs(array.sum() - 1) > 1e-3):
+            raise _wrong(case, where, key, f"{array.tolist()} are no class probabilities, which sum to 1")
         if key in ("labels", "event") and not np.isin(array[~np.isnan(array)], (0, 1)).all():
             raise _wrong(
                 case, where, key, "only 0 and 1 are expected" + (" (NaN for unknown)" if key == "labels" else "")

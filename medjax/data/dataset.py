@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from jaxtyping import Shaped
 
 from medjax.data.case import INPUTS, TARGETS, check_case, check_label
 from medjax.data.case import fingerprint as case_fingerprint
+from medjax.data.origin import Origin
 from medjax.data.source import Source, TfdsSource
 from medjax.data.storage import cache_dir, locked, write_atomically
 from medjax.errors import InputError
@@ -28,7 +30,7 @@ __all__ = ["Dataset", "Index", "cache_dir", "fingerprint", "names", "open_split"
 
 _INFO = "dataset_info.json"  # TFDS's own
 _FILE = "medjax_index.npz"
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the content of the index changes, so that an index of an older version is made again."""
 
 
@@ -69,6 +71,9 @@ class Dataset:
         targets: keys of the targets.
         official: whether the splits were made by those who published the data.
         splits: number of cases in each split; the one split "all" where there are no official ones.
+        skipped: cases of one's own data that could not be used: where they stand, and what is wrong.
+        synthetic: whether no patient stands behind the cases.
+        notes: what a person should know about how the data was read.
         directory: the folder of the prepared data, readable with `tfds.builder_from_directory`.
     """
 
@@ -85,6 +90,9 @@ class Dataset:
     citation: str
     licence: str
     description: str
+    skipped: tuple[tuple[str, str], ...] = ()
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def names() -> list[str]:
@@ -92,7 +100,7 @@ def names() -> list[str]:
     return sorted(_builders())
 
 
-def prepare(name: str, data_dir: Path | str | None = None) -> Dataset:
+def prepare(name: str, data_dir: Path | str | None = None, origin: Origin | None = None) -> Dataset:
     """Prepare a data set unless it is, and describe it.
 
     It is built through TFDS into `cache_dir()/datasets`; every case is then read once, checked and fingerprinted, and
@@ -100,23 +108,20 @@ def prepare(name: str, data_dir: Path | str | None = None) -> Dataset:
     processes may prepare at once; the first does the work.
 
     Args:
-        name: one of `names()`.
+        name: one of `names()`; with an origin any name, under which the data is kept.
         data_dir: folder of original files, searched before the one that MEDJAX_DATA names; None for that one only.
+        origin: where the cases come from when they are one's own.
 
     Raises:
         InputError: an unknown name, a missing, wrong or truncated file, a case that breaks the contract, a full disk.
     """
-    known = _builders()
-    name = name.removeprefix("medmnist/")
-    if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"There is no data set {name!r}.{hint} `medjax data list` shows all of them.")
     if data_dir is not None and not Path(data_dir).is_dir():
         raise InputError(f"The data folder {str(data_dir)!r} does not exist.")
-    make_builder = partial(known[name], data_dir=cache_dir() / "datasets")
+    name = name.removeprefix("medmnist/")
+    root = cache_dir() / "datasets"
+    make_builder = partial(_builder(name, origin), data_dir=root)
     with _disk_named():
-        directory = Path(make_builder().data_dir)
+        directory = Path(make_builder().data_dir) if origin is None else _own_directory(root, name, origin)
         return _load(directory, name) or _make(directory, name, make_builder, data_dir)
 
 
@@ -132,6 +137,33 @@ def fingerprint(dataset: Dataset) -> str:
     index = dataset.index
     rows = [index.split.tolist(), index.id.tolist(), index.group.tolist(), index.fingerprint.tolist(), index.targets]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _builder(name: str, origin: Origin | None) -> Any:
+    """Return what makes the TFDS builder of a data set."""
+    known = _builders()
+    if origin is not None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise InputError(f"data.name {name!r}: use letters, digits, '-' and '_'; it names a folder.")
+        if name in known:
+            raise InputError(f"data.name {name!r} is the name of a known data set; give your own data another one.")
+        from medjax.data.builders.own import Own
+
+        return partial(Own, name=name, origin=origin)
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"There is no data set {name!r}.{hint} `medjax data list` shows all of them; data.origin reads your own."
+        )
+    return known[name]
+
+
+def _own_directory(root: Path, name: str, origin: Origin) -> Path:
+    """Where an origin's data lies; asking TFDS would look at all the files again."""
+    from medjax.data.builders.own import directory
+
+    return directory(root, name, origin)
 
 
 def _builders() -> dict[str, Any]:
@@ -157,8 +189,8 @@ def _make(directory: Path, name: str, make_builder: Callable[[], Any], data_dir:
             shutil.rmtree(unfinished, ignore_errors=True)
         if not (directory / _INFO).exists():
             shutil.rmtree(directory, ignore_errors=True)
-        builder = make_builder()  # only now, so that it sees what another process has left
         with _quiet():
+            builder = make_builder()  # only now, so that it sees what another process has left
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=data_dir))
         info = builder.info
         official = bool((info.metadata or {}).get("official_splits", True))
@@ -178,6 +210,9 @@ def _make(directory: Path, name: str, make_builder: Callable[[], Any], data_dir:
             "citation": info.citation,
             "licence": info.redistribution_info.license if info.redistribution_info else "",
             "description": info.description,
+            "skipped": [(problem.where, problem.what) for problem in getattr(builder, "skipped", ())],
+            "synthetic": bool((info.metadata or {}).get("synthetic", False)),
+            "notes": tuple((info.metadata or {}).get("notes", ())),
         }
         index = _read_index(directory, about)
         _store(directory / _FILE, index, about)
@@ -269,6 +304,9 @@ def _dataset(directory: Path, index: Index, about: dict[str, Any]) -> Dataset:
         citation=about["citation"],
         licence=about["licence"],
         description=about["description"],
+        skipped=tuple((where, what) for where, what in about["skipped"]),
+        synthetic=about["synthetic"],
+        notes=tuple(about["notes"]),
     )
 
 

@@ -86,6 +86,24 @@ def test_source(dataset: Dataset, plan: Partition) -> Source:
     return _rows(dataset, plan.test)
 
 
+def split_sources(dataset: Dataset, plan: Partition | None) -> dict[str, tuple[int, Source | None]]:
+    """Return the number of cases of every split, and their source: None for a test set, which stays sealed.
+
+    Args:
+        dataset: prepared.
+        plan: an experiment's partition; None: the data set's own splits.
+    """
+    assignment = (dataset.index.split if plan is None else plan.assignment).astype(str)
+    known = ["all", "train", "validation", "test"]
+    names = sorted(np.unique(assignment).tolist(), key=lambda name: (known.index(name) if name in known else 9, name))
+    found: dict[str, tuple[int, Source | None]] = {}
+    for name in names:
+        rows = np.flatnonzero(assignment == name)
+        shown = f"fold {name}" if plan is not None and plan.folds else name
+        found[shown] = len(rows), None if name == "test" else _rows(dataset, rows)
+    return found
+
+
 def _rows(dataset: Dataset, rows: np.ndarray) -> Source:
     """Return a source of these rows; a split without any of them is not even opened."""
     splits, sources, start = dataset.splits, [], 0

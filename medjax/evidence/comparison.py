@@ -54,6 +54,8 @@ def predictors(
     error, how = standard_error(lambda w: metric(w) - reference(w), patient, resamples=resamples, seed=seed)
     if not math.isfinite(error):
         return undefined("undefined in the resamples", level, estimate), math.nan
+    if error == 0.0:
+        return undefined("the difference does not vary between patients: no interval", level, estimate), error
     half = t_quantile(level, patients - 1) * error
     return Interval(estimate, estimate - half, estimate + half, level, f"paired, {how}"), error
 

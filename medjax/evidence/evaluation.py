@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Float
 
 from medjax.errors import InputError
-from medjax.evidence import auroc, calibration, comparison, decision, intervals
+from medjax.evidence import auroc, calibration, comparison, decision, intervals, multi_label, resampling
+from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.intervals import Interval
-from medjax.evidence.measures import LOWER_IS_BETTER, Setting, class_entries, entry, metric_entries, point, views
+from medjax.evidence.measures import class_entries, entry, metric_entries, point, views
 from medjax.evidence.predictions import Predictions, ensemble, known, select
+from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
 from medjax.metrics import classification
 
 
@@ -33,16 +35,16 @@ def evaluate(
 
     The estimate is that of the ensemble (mean over seeds); `seeds` is the spread of single seeds. Two classes need
     `positive`, the index of the positive class; with more classes it is None and metrics are macro averages. "Positive"
-    means probability >= `threshold`, which was chosen on validation data. `margin` (>= 0, on the scale of the primary
-    metric) was stated beforehand. Raises InputError where the primary metric is unknown or undefined, or where the
+    means probability >= `threshold`, which was chosen on validation data; of several labels it is one number for all.
+    `margin` (>= 0, on the scale of the primary metric) was stated beforehand. Raises InputError where the primary metric is unknown or undefined, or where the
     reference has other cases.
     """
     seeds = len(predictions.seed)
-    if len(predictions.classes) == 2 and positive is None:
+    if predictions.kind == "probability" and len(predictions.classes) == 2 and positive is None:
         raise InputError(
             f"evaluation: two classes {predictions.classes} need a positive class; name it in the experiment"
         )
-    if positive is not None and (predictions.kind == "value" or not 0 <= positive < len(predictions.classes)):
+    if positive is not None and (predictions.kind != "probability" or not 0 <= positive < len(predictions.classes)):
         raise InputError(f"evaluation: positive class {positive} is not one of the classes {predictions.classes}")
     if len(predictions.classes) > 2:
         positive = None  # with three or more classes each stands against the rest
@@ -64,11 +66,13 @@ def evaluate(
         level=level,
         resamples=resamples,
         seed=seed,
+        quantiles=predictions.quantiles,
     )
     _check_primary(primary, setting)
     result: dict = {
         "primary": primary,
         "level": level,
+        "kind": predictions.kind,
         "metrics": metric_entries(predictions, setting),
         "counts": _counts(setting) | {"seeds": seeds, "without_target": without_target},
         "conditional_on": "the fold models" if setting.fold is not None else "the trained models",
@@ -76,8 +80,10 @@ def evaluate(
     mean = ensemble(predictions)
     if setting.fold is not None:
         result["folds"] = _folds(primary, mean, setting)
-    if setting.kind == "probability":
+    if setting.kind in ("probability", "grade"):
         result |= _classification(mean, setting, prevalences, decision_thresholds)
+    if setting.kind == "labels":
+        result |= {"threshold": setting.threshold, "classes": label_entries(mean, setting)}
     if reference is not None:
         reference = _aligned(reference, predictions)
         other = _with_threshold(setting, reference_threshold)
@@ -95,7 +101,14 @@ def _with_threshold(setting: Setting, threshold: float | int | None) -> Setting:
 def _check_primary(primary: str, setting: Setting) -> None:
     if primary not in setting.names:
         raise InputError(f"evaluation: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
+    if primary in NO_DIRECTION:
+        raise InputError(f"evaluation: neither more nor less {primary!r} is better by itself; it cannot be primary")
     if setting.kind == "value":
+        return
+    if setting.kind == "labels":
+        found = multi_label.interval("auroc", np.zeros(setting.target.shape), setting)
+        if primary == "auroc" and found.reason:
+            raise InputError(f"evaluation: AUROC is the primary metric, but {found.reason}; check the split")
         return
     present = np.bincount(setting.target.astype(np.int64), minlength=len(setting.classes))
     if len(present) > len(setting.classes):
@@ -115,7 +128,9 @@ def _counts(setting: Setting) -> dict:
     counts["cases_are_patients"] = counts["cases"] == counts["patients"]
     if setting.fold is not None:
         counts["folds"] = len(np.unique(setting.fold))
-    if setting.kind == "probability":
+    if setting.kind == "labels":
+        counts["classes"] = label_counts(setting)
+    if setting.kind in ("probability", "grade"):
         counts["classes"] = {
             name: {
                 "cases": int((setting.target == k).sum()),
@@ -207,7 +222,11 @@ def _aligned(reference: Predictions, predictions: Predictions) -> Predictions:
     reference = select(reference, np.array([place[name] for name in predictions.id.tolist()]))
     if reference.classes != predictions.classes or reference.kind != predictions.kind:
         raise InputError(f"comparison: the reference has classes {reference.classes}, not {predictions.classes}")
-    differ = np.flatnonzero(reference.target != predictions.target)
+    if reference.quantiles != predictions.quantiles:
+        raise InputError(f"comparison: the reference has quantiles {reference.quantiles}, not {predictions.quantiles}")
+    unknown = np.isnan(reference.target) & np.isnan(predictions.target)
+    same = (reference.target == predictions.target) | unknown
+    differ = np.flatnonzero(~same.reshape(len(same), -1).all(-1))
     if len(differ):
         raise InputError(f"comparison: case {predictions.id[differ[0]]} has another target in the reference")
     if np.any(reference.fold != predictions.fold):
@@ -231,6 +250,12 @@ def _compare(
             columns = mean[:, setting.positive], reference[:, setting.positive]
             target = setting.target == setting.positive
             found, error = auroc.auroc_difference(*columns, target, patient, fold=setting.fold, level=setting.level)
+        elif name == "auroc" and setting.kind == "labels":
+            found, error = multi_label.multi_label_auroc_difference(
+                mean, reference, setting.target, patient, fold=setting.fold, level=setting.level
+            )
+        elif setting.kind == "labels" and patients > resampling.JACKKNIFE_PATIENTS:
+            found, error = multi_label.linear_difference(name, mean, reference, setting, other)
         else:
             found, error = comparison.predictors(
                 point(name, mean, setting),
@@ -267,6 +292,8 @@ def _methods(ours: Predictions, theirs: Predictions, setting: Setting, other: Se
         k = setting.positive
         target = setting.target == k
         variance = comparison.auroc_seed_variance(ours.values[..., k], theirs.values[..., k], target, patient, fold)
+    elif setting.kind == "labels":
+        variance = multi_label.seed_variance(primary, ours.values, theirs.values, setting, other)
     else:
         members = _point_mean(primary, ours.values, setting), _point_mean(primary, theirs.values, other)
         _, error = comparison.predictors(*members, patient, resamples=setting.resamples, seed=setting.seed)

@@ -70,3 +70,16 @@ def spearman(prediction: Cases, value: Cases, weights: Weights | None = None) ->
     variance_x = np.einsum("...i,...i,...i->...", weights, x, x)
     variance_y = np.einsum("...i,...i,...i->...", weights, y, y)
     return ratio(covariance, np.sqrt(variance_x * variance_y))
+
+
+def pinball_values(
+    prediction: Float[np.ndarray, "cases quantiles"], value: Cases, quantiles: tuple[float, ...]
+) -> Float[np.ndarray, " cases"]:
+    """Quantile loss of each case, averaged over the quantiles, in units of the value.
+
+    q times the value's excess over the quantile, (1 - q) times its shortfall (Koenker & Bassett, Econometrica 46:33,
+    1978); of the median alone it is half the absolute error.
+    """
+    excess = np.asarray(value, np.float64)[:, None] - prediction
+    level = np.asarray(quantiles)[None, :]
+    return np.maximum(level * excess, (level - 1) * excess).mean(-1)

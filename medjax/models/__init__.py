@@ -1,6 +1,9 @@
 """Linen modules by input; called as `model.apply(variables, x, train=...)`, giving outputs in float32."""
 
+from medjax.models.convnext import ConvNext
+from medjax.models.densenet import DenseNet
 from medjax.models.perceptron import Perceptron
 from medjax.models.resnet import ResNet
+from medjax.models.vit import VisionTransformer
 
-__all__ = ["Perceptron", "ResNet"]
+__all__ = ["ConvNext", "DenseNet", "Perceptron", "ResNet", "VisionTransformer"]

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -32,6 +33,29 @@ class Convolution(nn.Module):
         return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
 
 
+class DepthwiseConvolution(nn.Module):
+    """A convolution of every channel by itself in 2-D or 3-D, stride 1, with bias; the grid keeps its size.
+
+    Attributes:
+        size: side of the kernel, odd.
+        dtype: the type of the computation; the parameters are float32.
+        kernel: how the weights start.
+    """
+
+    size: int
+    dtype: str = "float32"
+    kernel: Callable = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *space channels"]) -> Float[Array, "batch *space channels"]:
+        """Convolve."""
+        n, channels = x.ndim - 2, x.shape[-1]
+        kernel = self.param("kernel", self.kernel, (self.size,) * n + (1, channels))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        y = convolve_depthwise(x.astype(self.dtype), kernel.astype(self.dtype))
+        return y + bias.astype(self.dtype).reshape((1,) * (n + 1) + (channels,))
+
+
 def convolve(
     x: Float[Array, "batch *space channels"], kernel: Float[Array, "*size channels features"], stride: int = 1
 ) -> Float[Array, "batch *out features"]:
@@ -50,12 +74,80 @@ def convolve(
     return _convolve(x, kernel, stride)
 
 
-def _convolve(x: Float[Array, "..."], kernel: Float[Array, "..."], stride: int) -> Float[Array, "..."]:
+def convolve_depthwise(
+    x: Float[Array, "batch *space channels"], kernel: Float[Array, "*size 1 channels"]
+) -> Float[Array, "batch *space channels"]:
+    """Cross-correlate every channel with its own kernel of odd sizes, zero-padded by (size - 1) / 2 on both sides.
+
+    On a CPU it is written as a sum of shifted products: the compiler's grouped convolution (jax 0.10.2) takes 114 ms for
+    64 x 14 x 14 x 96 values and a 7 x 7 kernel, the sum 7 ms. The mathematics is the same, to rounding.
+    """
+    if jax.default_backend() != "cpu":
+        return _convolve(x, kernel, 1, groups=x.shape[-1])
+    if x.ndim == 4:
+        return _depthwise(x, kernel)
+    # The taps of the first axis are a loop around planes: 343 products written out take minutes to compile.
+    half, depth = (kernel.shape[0] - 1) // 2, x.shape[1]
+    padded = jnp.pad(x, [(0, 0), (half, half), (0, 0), (0, 0), (0, 0)])
+
+    def add(total: Float[Array, "..."], tap: tuple) -> tuple:
+        first, plane = tap
+        part = jax.lax.dynamic_slice_in_dim(padded, first, depth, axis=1)
+        return total + _depthwise(part.reshape(-1, *x.shape[2:]), plane).reshape(x.shape), None
+
+    return jax.lax.scan(add, jnp.zeros_like(x), (jnp.arange(kernel.shape[0]), kernel))[0]
+
+
+@jax.custom_jvp
+def _depthwise(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A depthwise convolution of planes (batch, H, W, channels) as a sum of shifted products, which fuse to one loop."""
+    padded = jnp.pad(x, [(0, 0), *[((size - 1) // 2,) * 2 for size in kernel.shape[:2]], (0, 0)])
+    height, width = x.shape[1:3]
+    products = [
+        padded[:, i : i + height, j : j + width] * kernel[i, j].reshape(1, 1, 1, -1)
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    ]
+    return functools.reduce(jnp.add, products)
+
+
+@_depthwise.defjvp
+def _depthwise_jvp(primals: tuple, tangents: tuple) -> tuple:
+    """As for the dense convolution: the kernel's part is written so that its transpose is cheap."""
+    x, kernel = primals
+    x_dot, kernel_dot = tangents
+    return _depthwise(x, kernel), _depthwise(x_dot, kernel) + _depthwise_by_bands(x, kernel_dot)
+
+
+def _depthwise_by_bands(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The same convolution as products with banded matrices, one for each channel and row of the kernel.
+
+    Transposed, a product of rows by columns gives all taps along the last axis at once; written as shifts, the gradient
+    to the kernel would be one slow sum over the batch for each tap.
+    """
+    height, width = x.shape[1:3]
+    taps, last = kernel.shape[0], kernel.shape[1]
+    padded = jnp.pad(x, [(0, 0), *[((size - 1) // 2,) * 2 for size in kernel.shape[:2]], (0, 0)])
+    rows = jnp.moveaxis(padded, -1, 0)  # (channels, batch, H, W)
+    diagonals = jnp.stack([jnp.eye(width + last - 1, width, -j, x.dtype) for j in range(last)])
+    bands = jnp.einsum("ijc,jab->icab", kernel.reshape(taps, last, -1), diagonals)
+    parts = [
+        jnp.einsum("cna,cab->cnb", rows[:, :, i : i + height].reshape(rows.shape[0], -1, rows.shape[-1]), bands[i])
+        for i in range(taps)
+    ]
+    total = functools.reduce(jnp.add, parts).reshape(rows.shape[0], x.shape[0], height, width)
+    return jnp.moveaxis(total, 0, -1)
+
+
+def _convolve(x: Float[Array, "..."], kernel: Float[Array, "..."], stride: int, groups: int = 1) -> Float[Array, "..."]:
     """The compiler's own convolution."""
     space = "DHW"[-(x.ndim - 2) :]
     layout = (f"N{space}C", f"{space}IO", f"N{space}C")
     padding = [((size - 1) // 2,) * 2 for size in kernel.shape[:-2]]
-    return jax.lax.conv_general_dilated(x, kernel, (stride,) * len(space), padding, dimension_numbers=layout)
+    strides = (stride,) * len(space)
+    return jax.lax.conv_general_dilated(
+        x, kernel, strides, padding, dimension_numbers=layout, feature_group_count=groups
+    )
 
 
 @jax.custom_jvp

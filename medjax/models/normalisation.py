@@ -1,11 +1,14 @@
 """Group normalisation with channels last, written so that the reductions run along contiguous channels."""
 
 import math
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+NORMALISATIONS = ("group", "batch")
 
 
 class GroupNorm(nn.Module):
@@ -46,3 +49,25 @@ class GroupNorm(nn.Module):
         row = (1,) * (x.ndim - 1) + (channels,)
         gain = jax.lax.rsqrt(variance + self.epsilon) * scale.reshape(row)
         return (centred * gain + bias.reshape(row)).astype(x.dtype)
+
+
+def normalise(
+    kind: Literal["group", "batch"],
+    name: str,
+    x: Float[Array, "batch *space channels"],
+    train: bool,
+    zero: bool = False,
+) -> Float[Array, "batch *space channels"]:
+    """Apply the chosen normalisation as a submodule of the module that calls.
+
+    Args:
+        kind: "group" (32 groups at most) or "batch" (momentum 0.9, its statistics in the collection "batch_stats").
+        name: of the submodule.
+        x: what is normalised.
+        train: whether batch statistics are those of the batch.
+        zero: whether the scale starts at 0.
+    """
+    if kind == "group":
+        return GroupNorm(zero=zero, name=name)(x)
+    scale = nn.initializers.zeros if zero else nn.initializers.ones
+    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, dtype=x.dtype, scale_init=scale, name=name)(x)

@@ -3,12 +3,13 @@
 from typing import Literal
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from medjax.errors import InputError
 from medjax.models.convolution import Convolution
-from medjax.models.normalisation import GroupNorm
+from medjax.models.head import average, head
+from medjax.models.normalisation import NORMALISATIONS, normalise
+from medjax.models.settings import check
+from medjax.models.stem import STEMS, stem
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
@@ -55,16 +56,8 @@ class ResNet(nn.Module):
         Raises:
             InputError: a setting is unknown, `outputs` is not set, or the rank of `x` does not fit `dimensions`.
         """
-        self._check(x.ndim)
-        x = x.astype(self.dtype)
-        if self.stem == "cifar":
-            x = Convolution(self.width, 3, dtype=self.dtype, name="stem_convolution")(x)
-        else:
-            x = Convolution(self.width, 7, 2, dtype=self.dtype, name="stem_convolution")(x)
-        x = nn.relu(_normalise(self.normalisation, "stem_norm", x, train))
-        if self.stem == "standard":
-            n = self.dimensions
-            x = nn.max_pool(x, (3,) * n, (2,) * n, ((1, 1),) * n)
+        check(self, x.ndim, depth=tuple(_BLOCKS), stem=STEMS, normalisation=NORMALISATIONS)
+        x = stem(x, self.stem, self.width, self.normalisation, self.dtype, train)
         block = nn.remat(_Block, static_argnums=(2,)) if self.remat else _Block
         for stage, count in enumerate(_BLOCKS[self.depth], start=1):
             for number in range(1, count + 1):
@@ -76,29 +69,7 @@ class ResNet(nn.Module):
                     dtype=self.dtype,
                     name=f"stage_{stage}_block_{number}",
                 )(x, train)
-        x = jnp.mean(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=tuple(range(1, x.ndim - 1)))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        x = nn.Dense(self.outputs, dtype=self.dtype, name="output")(x)
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-    def _check(self, rank: int) -> None:
-        """Refuse settings that would give a silently different model."""
-        allowed = {
-            "depth": tuple(_BLOCKS),
-            "dimensions": (2, 3),
-            "stem": ("cifar", "standard"),
-            "normalisation": ("group", "batch"),
-        }
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise InputError(f"ResNet.{name} is {getattr(self, name)!r}: use one of {values}")
-        if self.outputs < 1:
-            raise InputError(f"ResNet.outputs is {self.outputs}: set it to the number of classes or values (1 or more)")
-        if rank != self.dimensions + 2:
-            raise InputError(
-                f"ResNet.dimensions is {self.dimensions}, so a batch has rank {self.dimensions + 2}, but this one has "
-                f"rank {rank}: images need dimensions=2, volumes dimensions=3"
-            )
+        return head(average(x), self.outputs, self.dropout, self.dtype, train)
 
 
 class _Block(nn.Module):
@@ -107,7 +78,7 @@ class _Block(nn.Module):
     features: int
     stride: int
     bottleneck: bool
-    normalisation: str
+    normalisation: Literal["group", "batch"]
     dtype: str
 
     @nn.compact
@@ -120,19 +91,9 @@ class _Block(nn.Module):
         for number, (features, size, stride) in enumerate(plan, start=1):
             last = number == len(plan)
             y = Convolution(features, size, stride, self.dtype, name=f"convolution_{number}")(y)
-            y = _normalise(self.normalisation, f"norm_{number}", y, train, zero=last)
+            y = normalise(self.normalisation, f"norm_{number}", y, train, zero=last)
             y = y if last else nn.relu(y)
         if x.shape != y.shape:
             x = Convolution(y.shape[-1], 1, self.stride, self.dtype, name="shortcut_convolution")(x)
-            x = _normalise(self.normalisation, "shortcut_norm", x, train)
+            x = normalise(self.normalisation, "shortcut_norm", x, train)
         return nn.relu(x + y)
-
-
-def _normalise(
-    kind: str, name: str, x: Float[Array, "batch *space channels"], train: bool, zero: bool = False
-) -> Float[Array, "batch *space channels"]:
-    """The chosen normalisation as a submodule of the module that calls."""
-    if kind == "group":
-        return GroupNorm(zero=zero, name=name)(x)
-    scale = nn.initializers.zeros if zero else nn.initializers.ones
-    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, dtype=x.dtype, scale_init=scale, name=name)(x)

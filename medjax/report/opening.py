@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from medjax import config
+from medjax.data.dataset import Dataset
 from medjax.data.feed import CHUNK
 from medjax.job import Job
 from medjax.report.screen import parameter_table, size
@@ -25,7 +26,7 @@ def first_screen(job: Job, workdir: Path | str) -> str:
     count, waves = len(job.replicates), len(job.programs.waves)
     lines = [
         f"medjax {metadata.version('medjax')}: {experiment.name} -> {workdir}",
-        f"  data      {job.dataset.name} {job.dataset.version}: {audit.cases} cases, {patients}",
+        f"  data      {job.dataset.name} {job.dataset.version}: {audit.cases} cases, {patients}{left_out(job.dataset)}",
         f"  splits    {splits(job)}",
         f"  audit     {audited(job)}",
         f"  target    {target(job)}",
@@ -36,6 +37,16 @@ def first_screen(job: Job, workdir: Path | str) -> str:
         f"{mesh.shape['data']}; data {'resident' if job.arrays is not None else 'streamed'}",
     ]
     return "\n".join(lines)
+
+
+def left_out(dataset: Dataset) -> str:
+    """Return what a person should know of one's own data: synthetic or not, cases that could not be used, notes."""
+    text = "; SYNTHETIC" if dataset.synthetic else ""
+    if dataset.skipped:
+        where, what = dataset.skipped[0]
+        more = f", and {len(dataset.skipped) - 1} more" if len(dataset.skipped) > 1 else ""
+        text += f"\n  left out  {where}: {what}{more} (record.json lists them)"
+    return text + "".join(f"\n  note      {note}" for note in dataset.notes)
 
 
 def dry_run(job: Job, workdir: Path | str) -> str:
@@ -87,13 +98,17 @@ def target(job: Job) -> str:
         known = job.targets[~np.isnan(job.targets)]
         unit = f" {task.unit}" if getattr(task, "unit", "") else ""
         return f"{task.target}: {known.min():.4g} to {known.max():.4g}{unit}, {len(known)} known"
-    counts = np.bincount(job.targets, minlength=len(task.classes))
+    if task.kind == "labels":
+        unknown = int(np.isnan(job.targets).sum())
+        counts = (job.targets == 1).sum(0)
+    else:
+        unknown, counts = 0, np.bincount(job.targets, minlength=len(task.classes))
     sealed = " (without the sealed test cases)" if len(job.partition.test) else ""
     names = [
         f"{name} {count}" + (" [positive]" if name == task.positive else "")
         for name, count in zip(task.classes, counts, strict=True)
     ]
-    return ", ".join(names) + sealed
+    return ", ".join(names) + (f"; {unknown} answers unknown" if unknown else "") + sealed
 
 
 def models(replicates: list[Replicate]) -> str:

@@ -1,5 +1,7 @@
 """What a person sees while a run goes on: the first screen, a progress bar (or plain lines), notes."""
 
+import math
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -110,14 +112,48 @@ def size(count: float | int) -> str:
     return f"{count:.1f} GiB"
 
 
-def parameter_table(parameters: Any) -> str:
-    """Return the parameters of one model, a line each: path, shape, count, and the sum."""
-    rows = [
-        (jax.tree_util.keystr(path, simple=True, separator="/"), "x".join(map(str, leaf.shape)) or "1", leaf.size)
+def parameter_table(parameters: Any, rows: int = 40) -> str:
+    """Return the parameters of one model by module, as deep as fits into so many rows, and the sum.
+
+    Each row is a module with all that is in it, or a single array; no parameter is in two rows, so the counts add up.
+    Where even the outermost modules are too many, those that differ in numbers alone share a row ("stage_1_layer_*").
+
+    Args:
+        parameters: a tree of arrays or of their shapes.
+        rows: how many rows the modules may take.
+    """
+    leaves = [
+        ([str(getattr(key, "key", getattr(key, "idx", key))) for key in path], leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(parameters)
     ]
-    width = max([len(row[0]) for row in rows] + [9])
-    lines = [f"{'parameter':<{width}}  {'shape':>16}  {'count':>12}"]
-    lines += [f"{path:<{width}}  {shape:>16}  {count:>12,}" for path, shape, count in rows]
-    lines.append(f"{'all':<{width}}  {'':>16}  {sum(row[2] for row in rows):>12,}")
-    return "\n".join(lines)
+    depths = range(max([len(path) for path, _ in leaves] + [1]), 0, -1)
+    groupings = [lambda path, depth=depth: "/".join(path[:depth]) for depth in depths]
+    groupings += [
+        lambda path: re.sub(r"\d+$", "*", path[0]),
+        lambda path: re.sub(r"\d+", "*", path[0]),
+        lambda path: "all modules",
+    ]
+    for name_of in groupings:
+        modules: dict[str, list[Any]] = {}
+        for path, leaf in leaves:
+            modules.setdefault(name_of(path), []).append(leaf)
+        if len(modules) <= rows:
+            break
+    total = sum(math.prod(leaf.shape) for _, leaf in leaves)
+    table = [("module", "shape", "parameters", "share")]
+    for name in sorted(modules, key=_natural):
+        arrays = modules[name]
+        count = sum(math.prod(leaf.shape) for leaf in arrays)
+        shape = "x".join(map(str, arrays[0].shape)) or "1" if len(arrays) == 1 else f"{len(arrays)} arrays"
+        table.append((name, shape, f"{count:,}", f"{count / max(total, 1):.1%}"))
+    table.append(("all", f"{len(leaves)} array{'s' if len(leaves) != 1 else ''}", f"{total:,}", "100.0%"))
+    widths = [max(len(row[column]) for row in table) for column in range(4)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" if not column else f"{cell:>{width}}" for column, (cell, width) in cells)
+        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in table)
+    )
+
+
+def _natural(name: str) -> list[Any]:
+    """Return a sorting key by which block_2 stands before block_10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -23,9 +23,18 @@ NAMES = {
     "r2": "R2",
     "pearson": "Pearson",
     "spearman": "Spearman",
+    "exact_match": "all labels right",
+    "quadratic_weighted_kappa": "weighted kappa",
+    "mean_absolute_grade_error": "mean abs. grade error",
+    "pinball_loss": "pinball loss",
+    "interval_coverage": "interval coverage",
+    "interval_width": "interval width",
 }
 MACRO = {"auroc": "AUROC, macro", "f1": "F1, macro"}
-_UNBOUNDED = ("mean_squared_error", "mean_absolute_error")
+MACRO_LABELS = (*MACRO, "auprc", "sensitivity", "specificity", "accuracy")
+LABELS_SHOWN = 20  # of more labels the rest is in the JSON only
+_ENOUGH = 30  # patients with and without a label
+_UNBOUNDED = ("mean_squared_error", "mean_absolute_error", "pinball_loss", "interval_width")
 
 
 def results_table(evaluation: dict, header: dict | None = None) -> str:
@@ -131,7 +140,12 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         patients = f"{patients} patients"
     parts.append(", ".join(str(part) for part in (f"{cases} cases" if cases is not None else None, patients) if part))
     classes = counts.get("classes", {})
-    if positive in classes and counts.get("cases"):
+    if evaluation.get("kind") == "labels":
+        unknown = sum(count["unknown"] for count in classes.values())
+        parts.append(f"{len(classes)} labels")
+        if unknown:
+            parts.append(f"{_percent(unknown / (counts['cases'] * len(classes)))} of the answers unknown")
+    elif positive in classes and counts.get("cases"):
         events = classes[positive]["cases"]
         parts.append(f"{events} {positive} ({_percent(events / counts['cases'])})")
     elif classes:
@@ -147,6 +161,12 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
 
 
 def _label(name: str, evaluation: dict) -> str:
+    if evaluation.get("kind") == "labels":
+        label = NAMES.get(name, name) + (", macro" if name in MACRO_LABELS else "")
+        return label + ("  [primary]" if name == evaluation.get("primary") else "")
+    if name in ("interval_coverage", "interval_width"):
+        nominal = evaluation["metrics"]["interval_coverage"]["nominal"]
+        return f"{_percent(nominal)} interval: {name.removeprefix('interval_')}"
     binary = evaluation.get("threshold") is not None
     label = NAMES.get(name, name) if binary else MACRO.get(name, NAMES.get(name, name))
     counts = evaluation.get("counts", {})
@@ -203,15 +223,28 @@ def _extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
 
 
 def _classes(evaluation: dict) -> list[str]:
-    """One line a class against the rest, where there are more than two."""
+    """One line a class against the rest, where there are more than two; or a line a label, in two blocks."""
     classes = evaluation.get("classes", {})
+    if evaluation.get("kind") == "labels":
+        counts = evaluation["counts"]["classes"]
+        heads = {name: f" {count['cases']}/{count['cases'] + count['negative']}" for name, count in counts.items()}
+        lines = _block(classes, "label, cases/known", ("auroc", "auprc", "f1"), heads)
+        return lines + _block(classes, "label", ("sensitivity", "specificity", "positive_predictive_value"), {})
     if len(classes) < 3:
         return []
-    lines = ["", _row("class against the rest", "AUROC", "sensitivity", "PPV")]
-    for name, entries in classes.items():
-        shown = [entries[key] for key in ("auroc", "sensitivity", "positive_predictive_value")]
-        label = name if len(name) <= 23 else name[:22] + "."
-        lines.append(_row(label, *(_cell(entry, _decimals(entry)) for entry in shown)))
+    return _block(classes, "class against the rest", ("auroc", "sensitivity", "positive_predictive_value"), {})
+
+
+def _block(classes: dict, head: str, metrics: tuple[str, ...], counts: dict[str, str]) -> list[str]:
+    """A line for each class or label with three metrics, and after its name a count."""
+    lines = ["", _row(head, *(NAMES[metric] for metric in metrics))]
+    for name, entries in list(classes.items())[:LABELS_SHOWN]:
+        count = counts.get(name, "")
+        room = 23 - len(count)
+        label = (name if len(name) <= room else name[: room - 1] + ".") + count
+        lines.append(_row(label, *(_cell(entries[key], _decimals(entries[key])) for key in metrics)))
+    if len(classes) > LABELS_SHOWN:
+        lines.append(f"  and {len(classes) - LABELS_SHOWN} more in the JSON of this evaluation")
     return lines
 
 
@@ -232,7 +265,7 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     if methods and methods.get("low") is not None:
         cell = _cell(methods, 3, primary, signed=True)
         lines += _wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
-    lines += _matrix(evaluation)
+    lines += _matrix(evaluation) + _rules(evaluation)
     groups: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
         groups.setdefault(one.get("method", "none"), []).append(NAMES.get(name, name))
@@ -257,7 +290,32 @@ def _below(evaluation: dict, header: dict) -> list[str]:
             warned.setdefault(text, []).append(NAMES.get(name, name))
     for text, names in warned.items():
         lines += _wrap(f"WARNING, {', '.join(names)}: {text}.")
-    return lines
+    return lines + _scarce_labels(evaluation)
+
+
+def _rules(evaluation: dict) -> list[str]:
+    """What a reader must know of how the predictions became decisions and the labels one number."""
+    if evaluation.get("kind") == "grade":
+        return _wrap("Predicted grade: the median of the probabilities. Weighted kappa: Cohen's, quadratic weights.")
+    if evaluation.get("kind") == "labels":
+        at = _threshold(evaluation["threshold"])
+        return _wrap(
+            f"Macro: unweighted mean over labels, unknown answers left out; yes: probability of at least {at}, one "
+            "threshold for all labels. Intervals of single labels are not adjusted for their number."
+        )
+    return []
+
+
+def _scarce_labels(evaluation: dict) -> list[str]:
+    if evaluation.get("kind") != "labels":
+        return []
+    few = [
+        f"{name} {word} {count[key]}"
+        for name, count in evaluation["counts"]["classes"].items()
+        for key, word in (("patients", "with"), ("negative_patients", "without"))
+        if count[key] < _ENOUGH
+    ]
+    return _wrap(f"WARNING, single labels: fewer than {_ENOUGH} patients: {', '.join(few)}.") if few else []
 
 
 def _matrix(evaluation: dict) -> list[str]:

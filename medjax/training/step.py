@@ -63,19 +63,29 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
     key = jax.random.key(state.seed)
     if experiment.augment:
         batch = augment.apply_batch(experiment.augment, named(key, "augment"), state.step, batch["index"], batch)
-    dropout = jax.random.fold_in(named(key, "dropout"), state.step)
+    dropout, mix = (jax.random.fold_in(named(key, name), state.step) for name in ("dropout", "mix"))
     variables = state.variables
     params, model_state = variables["params"], {k: v for k, v in variables.items() if k != "params"}
 
     def loss_sum(params: Any, model_state: Any, micro: Batch, number: int) -> tuple[Any, tuple[Any, Any]]:
+        targets = ((micro, None),)
+        if experiment.mix is not None:
+            micro, other, share = experiment.mix(jax.random.fold_in(mix, number), micro, experiment.data.inputs)
+            targets = ((micro, share), (other, 1 - share))
         inputs = model_inputs(experiment, state.fitted, micro)
         rngs = {"dropout": jax.random.fold_in(dropout, number)}
         outputs, new_state = experiment.model.apply(
             {"params": params, **model_state}, *inputs, train=True, rngs=rngs, mutable=list(model_state)
         )
-        values, weights = experiment.task.losses(outputs, micro, state.fitted)
-        total = jnp.where(weights > 0, values * weights, 0).sum()
-        return total, (weights.sum(), new_state)
+        total, weight = jnp.zeros(()), jnp.zeros(())
+        for batch, share in targets:
+            values, weights = experiment.task.losses(outputs, batch, state.fitted)
+            if share is not None:
+                weights = weights * share.astype(weights.dtype)
+            # The inner where: the gradient of a value of weight 0 is 0 even where the value is infinite or NaN.
+            total = total + jnp.where(weights > 0, jnp.where(weights > 0, values, 0) * weights, 0).sum()
+            weight = weight + weights.sum()
+        return total, (weight, new_state)
 
     # Accumulation is unrolled: convolution gradients inside lax.scan are several times slower on a CPU (jax issue 12868)
     parts = experiment.training.accumulate

@@ -60,3 +60,24 @@ def test_noise_has_the_stated_spread() -> None:
     )
     assert deviations.max() < 0.31
     np.testing.assert_allclose(deviations.mean(), 0.15, atol=0.04)
+
+
+def test_a_window_is_clip_and_rescale_within_its_bounds() -> None:
+    x = jnp.linspace(-1000, 1000, 401)[None, :, None]
+    settings = {"level": 0.1, "width": 0.5, "low": -1000, "high": 1000}
+    for key in KEYS:
+        found = np.asarray(augment.random_window(key, {"image": x}, **settings)["image"][0, :, 0])
+        assert np.all(np.diff(found) >= 0)
+        assert found.min() >= -1000
+        assert found.max() <= 1000
+        inside = (found > -999) & (found < 999)
+        slope, offset = np.polyfit(np.asarray(x[0, inside, 0]), found[inside], 1)
+        np.testing.assert_allclose(found[inside], slope * x[0, inside, 0] + offset, atol=0.1)
+        assert slope * 1.0001 >= 1 / 1.5
+        assert slope <= 1.5 * 1.0001
+        assert abs(-offset / slope) <= 200.1  # the level: where the middle of the range is reached
+    # What lies outside of [0, 1] is clipped to the window's ends.
+    wide = augment.random_window(KEYS[0], {"image": X * 9 - 4}, level=0.1, width=0.1)["image"]
+    assert (float(wide.min()), float(wide.max())) == (0, 1)
+    with pytest.raises(InputError, match="must lie above"):
+        augment.random_window(KEYS[0], CASE, low=1, high=1)

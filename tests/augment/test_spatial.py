@@ -159,3 +159,21 @@ def test_wrong_input_is_named() -> None:
         augment.random_flip(KEY, {"image": jnp.ones((4, 4, 1))}, axes=2)
     with pytest.raises(InputError, match="fits no grid"):
         augment.random_crop(KEY, {"image": jnp.ones((4, 4, 1)), "segmentation": jnp.ones((3, 4), int)}, padding=1)
+
+
+def test_a_volume_with_thick_slices_turns_as_the_body_does() -> None:
+    space, spacing = (9, 45, 45), np.array([5.0, 1.0, 1.0], np.float32)
+    away = np.meshgrid(
+        *((np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(space, spacing, strict=True)), indexing="ij"
+    )
+    volume = jnp.asarray(np.stack([*away], -1), jnp.float32)  # every voxel knows its place in mm
+    for number in range(3):
+        case = {"volume": volume, "spacing": jnp.asarray(spacing)}
+        found = augment.random_rotation(jax.random.key(number), case, degrees=10)["volume"]
+        inside = (slice(3, -3), slice(15, -15), slice(15, -15))
+        # Distances from the centre are kept, and the map is one rotation: positions = R @ positions.
+        flat, moved = np.asarray(volume[inside]).reshape(-1, 3), np.asarray(found[inside]).reshape(-1, 3)
+        turn, *_ = np.linalg.lstsq(flat, moved, rcond=None)
+        np.testing.assert_allclose(flat @ turn, moved, atol=1e-3)
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-4)
+        assert np.abs(turn - np.eye(3)).max() > 0.03

@@ -11,8 +11,8 @@ from medjax.errors import InputError
 from medjax.evidence import comparison
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.intervals import Interval
-from medjax.evidence.measures import BINARY, MULTI_CLASS, REGRESSION
 from medjax.evidence.predictions import Predictions, ensemble, select
+from medjax.evidence.setting import BINARY, MULTI_CLASS, REGRESSION
 
 
 def binary(size: int = 200, members: int = 3, skill: float = 1.5, folds: bool = True, seed: int = 0) -> Predictions:
@@ -114,8 +114,8 @@ def test_cases_of_one_patient_widen_the_intervals():
     assert grouped["counts"]["patients"] < 50
     assert "patient" in grouped["metrics"]["auroc"]["method"]
     assert grouped["metrics"]["auroc"]["estimate"] == alone["metrics"]["auroc"]["estimate"]
-    assert "warning" in grouped["metrics"]["auroc"]
-    assert "warning" not in alone["metrics"]["auroc"]
+    assert "warning" in grouped["metrics"]["accuracy"]
+    assert "warning" not in alone["metrics"]["accuracy"]
     assert "patient 1" not in json.dumps(grouped)
 
 

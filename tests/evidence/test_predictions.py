@@ -1,12 +1,13 @@
 """Predictions survive the trip through CSV exactly; broken files are refused by name."""
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from medjax.errors import InputError
-from medjax.evidence.predictions import Predictions, ensemble, read_csv, select, write_csv
+from medjax.evidence.predictions import Predictions, ensemble, known, read_csv, select, write_csv
 
 FIELDS = ("id", "group", "target", "values", "replicate", "seed", "fold")
 
@@ -85,3 +86,74 @@ def test_impossible_predictions_are_refused():
         replace(predictions, values=bad)
     with pytest.raises(InputError, match="repeat"):
         replace(predictions, id=np.array(["a"] * 7))
+
+
+def labels(members: int = 2) -> Predictions:
+    generator = np.random.default_rng(3)
+    target = (generator.random((7, 3)) < 0.5).astype(float)
+    target[generator.random((7, 3)) < 0.3] = np.nan
+    target[4] = np.nan
+    values = generator.random((members, 7, 3)) ** 9
+    return replace(make(members), target=target, values=values, kind="labels", classes=("a", "b, c", "target_d"))
+
+
+def grades() -> Predictions:
+    values = np.random.default_rng(4).dirichlet(np.ones(3), (3, 7))
+    return replace(make(), values=values, kind="grade", classes=("0", "1", "2"))
+
+
+def quantiles() -> Predictions:
+    values = np.sort(np.random.default_rng(5).normal(size=(3, 7, 4)), axis=-1)
+    target = np.random.default_rng(6).normal(size=7)
+    return replace(make(), target=target, values=values, kind="value", classes=(), quantiles=(0.05, 0.5, 0.95))
+
+
+@pytest.mark.parametrize("predictions", [labels(), labels(1), grades(), quantiles()])
+def test_every_kind_survives_the_file_exactly(tmp_path, predictions):
+    write_csv(tmp_path / "x.csv", predictions)
+    again = read_csv(tmp_path / "x.csv")
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(predictions, name))
+    for name in ("kind", "classes", "quantiles"):
+        assert getattr(again, name) == getattr(predictions, name)
+
+
+def test_the_columns_say_what_they_hold(tmp_path):
+    def rows(predictions):
+        write_csv(tmp_path / "x.csv", predictions)
+        with open(tmp_path / "x.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    first = rows(labels())[0]
+    assert list(first)[5:] == [
+        "target_a", "target_b, c", "target_target_d", "probability_a", "probability_b, c", "probability_target_d",
+    ]  # fmt: skip
+    unknown = [row["target_a"] for row in rows(labels())[8:10]]  # case 4, both members
+    assert unknown == ["", ""]
+    assert {row[name] for row in rows(labels()) for name in list(first)[5:8]} == {"", "0", "1"}
+    for row in rows(grades()):
+        above = np.cumsum([float(row[f"probability_{k}"]) for k in (2, 1, 0)])[:2]
+        assert int(row["grade"]) == (above > 0.5).sum()
+    assert list(rows(quantiles())[0])[5:] == ["target", "prediction", "quantile_0.05", "quantile_0.5", "quantile_0.95"]
+
+
+def test_a_case_is_known_where_one_of_its_labels_is():
+    assert known(labels()).tolist() == [True] * 4 + [False] + [True] * 2
+    np.testing.assert_array_equal(select(labels(), np.array([5, 0])).target, labels().target[[5, 0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("target_a", "target_z", 1), "same as target_<label>"),
+        (lambda text: text.replace("probability_a", "chance_a", 1), "the outputs must be"),
+        (lambda text: text.replace("target_a,", "", 1), "same as target_<label>"),
+    ],
+)
+def test_labels_and_probabilities_must_fit(tmp_path, change, message):
+    write_csv(tmp_path / "x.csv", labels())
+    (tmp_path / "x.csv").write_text(change((tmp_path / "x.csv").read_text()))
+    with pytest.raises(InputError, match=message):
+        read_csv(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="do not fit the kind"):
+        replace(labels(), target=np.zeros(7))

@@ -1,5 +1,7 @@
+import re
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -24,17 +26,55 @@ def test_sizes_are_readable(count, text):
     assert size(count) == text
 
 
-def test_the_parameter_table_names_every_parameter_and_their_sum():
-    lines = parameter_table({"hidden_1": {"kernel": np.zeros((30, 8)), "bias": np.zeros(8)}, "scale": np.zeros(())})
-    rows = [line.split() for line in lines.splitlines()]
-    assert rows == [
-        ["parameter", "shape", "count"],
-        ["hidden_1/bias", "8", "8"],
-        ["hidden_1/kernel", "30x8", "240"],
-        ["scale", "1", "1"],
-        ["all", "249"],
+def rows_of(parameters, **settings):
+    """The table's rows, split at two spaces or more; every line is as long as the others."""
+    lines = parameter_table(parameters, **settings).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    return [re.split(r"  +", line.strip()) for line in lines]
+
+
+def test_the_parameter_table_names_every_array_where_they_fit_and_their_sum():
+    tree = {"hidden_1": {"kernel": np.zeros((30, 8)), "bias": np.zeros(8)}, "scale": np.zeros(())}
+    assert rows_of(tree) == [
+        ["module", "shape", "parameters", "share"],
+        ["hidden_1/bias", "8", "8", "3.2%"],
+        ["hidden_1/kernel", "30x8", "240", "96.4%"],
+        ["scale", "1", "1", "0.4%"],
+        ["all", "3 arrays", "249", "100.0%"],
     ]
-    assert len({len(line) for line in lines.splitlines()}) == 1
+
+
+def test_a_larger_model_is_told_by_module_and_as_deep_as_fits():
+    tree = {f"block_{n}": {"norm": {"scale": np.zeros(4)}, "dense": {"kernel": np.zeros((4, n))}} for n in (1, 2, 10)}
+    names = [row[0] for row in rows_of(tree, rows=3)]
+    assert names == ["module", "block_1", "block_2", "block_10", "all"]
+    assert rows_of(tree, rows=3)[3] == ["block_10", "2 arrays", "44", "68.8%"]
+    assert len(rows_of(tree, rows=6)) == 8
+    assert rows_of(tree, rows=2) == [
+        ["module", "shape", "parameters", "share"],
+        ["block_*", "6 arrays", "64", "100.0%"],
+        ["all", "6 arrays", "64", "100.0%"],
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 30, 41, 200])
+def test_whatever_is_collapsed_the_counts_add_up_in_at_most_forty_rows(width):
+    rng = np.random.default_rng(width)
+    tree = {
+        f"part_{rng.integers(9)}_{n}": {"a": np.zeros(rng.integers(1, 2000)), "b": np.zeros((2, 3))}
+        for n in range(width)
+    }
+    tree |= {f"single{chr(97 + n)}": np.zeros(n + 1) for n in range(3)}
+    rows = rows_of(tree)[1:]
+    counts = [int(row[-2].replace(",", "")) for row in rows]
+    assert len(rows) - 1 <= 40
+    assert sum(counts[:-1]) == counts[-1] == sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_a_model_of_a_hundred_unlike_modules_still_fits():
+    tree = {f"m{chr(97 + n % 26)}{chr(97 + n // 26)}": np.zeros(2) for n in range(100)}
+    assert rows_of(tree)[1] == ["all modules", "100 arrays", "200", "100.0%"]
+    assert rows_of({})[1] == ["all", "0 arrays", "0", "100.0%"]
 
 
 class Clock:

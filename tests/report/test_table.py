@@ -90,3 +90,43 @@ def test_warnings_and_undefined_are_printed():
     text = table.results_table(evaluate(predictions, positive=1, resamples=50))
     assert "WARNING" in text
     assert "independent patients" in text
+
+
+def test_tables_of_labels_grades_and_quantiles_show_their_own_rows():
+    path = Path(__file__).parents[1] / "evidence" / "test_labels.py"
+    specification = importlib.util.spec_from_file_location("label_cases", path)
+    labels = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(labels)
+    several = table.results_table(evaluate(labels.several(), threshold=0.3, resamples=50))
+    for part in (
+        "200 cases, 200 patients; 3 labels;",
+        "of the answers unknown",
+        "AUROC, macro  [primary]",
+        "all labels right",
+        "label, cases/known       AUROC                       AUPRC",
+        "label                    sensitivity                 specificity                 PPV",
+        "probability of at least .30, one",
+    ):
+        assert part in several, part
+    assert "positive class" not in several
+    grades = table.results_table(evaluate(labels.grades(), primary="quadratic_weighted_kappa", resamples=50))
+    first = grades.splitlines()[[line.startswith("weighted kappa") for line in grades.splitlines()].index(True)]
+    assert first.startswith("weighted kappa  [primary]")
+    assert grades.index("weighted kappa") < grades.index("mean abs. grade error") < grades.index("Confusion matrix")
+    assert "the median of the probabilities" in grades
+    ranges = table.results_table(evaluate(labels.ranges(), primary="pinball_loss", resamples=50))
+    for part in ("pinball loss  [primary]", "90 % interval: coverage", "90 % interval: width"):
+        assert part in ranges, part
+    for text in (several, grades, ranges):
+        assert max(len(line) for line in text.splitlines()) <= 110
+        assert text.isascii()
+
+
+def test_of_many_labels_some_are_shown_and_the_rest_counted():
+    entry = {"estimate": 0.9, "low": 0.8, "high": 0.95}
+    names = [f"finding {k}" for k in range(30)]
+    classes = {name: dict.fromkeys(("auroc", "auprc", "f1"), entry) for name in names}
+    lines = table._block(classes, "label", ("auroc", "auprc", "f1"), dict.fromkeys(names, " 3/9"))
+    assert sum("finding" in line for line in lines) == table.LABELS_SHOWN
+    assert lines[-1] == "  and 10 more in the JSON of this evaluation"
+    assert "finding 3 3/9" in lines[5]

@@ -175,3 +175,63 @@ def test_a_label_that_is_no_class_is_named():
     for bad in (3, -1):
         with pytest.raises(InputError, match=rf"d: case 1 has label {bad}; it must be 0 to 2"):
             task(THREE).check(np.array([0, bad]), "d")
+
+
+# Focal loss and soft labels.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_one_hot_soft_label_is_the_hard_one(kind):
+    import dataclasses
+
+    soft = dataclasses.replace(kind, soft_target="soft_label", class_weights="balanced")
+    logits, labels = drawn(30, kind.outputs, len(kind.classes))
+    fitted = {k: jnp.asarray(v) for k, v in soft.fit(labels).items()}
+    both = batch(labels) | {"soft_label": jax.nn.one_hot(jnp.asarray(labels), len(kind.classes))}
+    hard = dataclasses.replace(kind, class_weights="balanced").losses(jnp.asarray(logits), batch(labels), fitted)
+    found = soft.losses(jnp.asarray(logits), both, fitted)
+    for ours, theirs in zip(found, hard, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    assert soft.targets == ("label", "soft_label")
+    assert kind.targets == ("label",)
+
+
+@pytest.mark.parametrize("kind", [task(), task(loss="sigmoid")])
+def test_soft_labels_are_the_readers_losses_on_average(kind):
+    import dataclasses
+
+    logits, _ = drawn(8, kind.outputs, 2)
+    logits, share = jnp.asarray(logits), np.linspace(0, 1, 8)
+    soft = dataclasses.replace(kind, soft_target="soft_label", class_weights=(1.0, 3.0))
+    fitted = {k: jnp.asarray(v) for k, v in soft.fit(np.zeros(8, int)).items()}
+    votes = jnp.asarray(np.stack([1 - share, share], axis=-1), jnp.float32)
+    values, weights = soft.losses(logits, batch(np.zeros(8, int)) | {"soft_label": votes}, fitted)
+    each = [kind.losses(logits, batch(np.full(8, k)), {})[0] for k in (0, 1)]
+    np.testing.assert_allclose(values, (1 - share) * each[0] + share * each[1], rtol=1e-4)
+    np.testing.assert_allclose(weights, 1 + 2 * share, rtol=1e-6)  # expected over the class weights 1 and 3
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
+def test_focal_loss_pays_less_for_what_is_already_right(kind):
+    import dataclasses
+
+    logits, labels = drawn(50, kind.outputs, len(kind.classes))
+    plain = kind.losses(jnp.asarray(logits), batch(labels), {})[0]
+    focal = dataclasses.replace(kind, focal=2.0).losses(jnp.asarray(logits), batch(labels), {})[0]
+    own = np.asarray(kind.predict(jnp.asarray(logits), {}))[np.arange(50), labels]
+    np.testing.assert_allclose(focal, (1 - own) ** 2 * plain, rtol=1e-3, atol=1e-6)
+
+
+def test_soft_labels_that_are_no_distribution_are_refused():
+    soft = task(soft_target="soft_label")
+    labels, fine = np.array([0, 1]), np.array([[0.6, 0.4], [0, 1]], np.float32)
+    soft.check(labels, "x", fine)
+    for wrong in ([np.nan, np.nan], [0.5, 0.6], [-0.1, 1.1]):
+        with pytest.raises(InputError, match="case 1 has soft_label"):
+            soft.check(labels, "x", np.array([[0.6, 0.4], wrong], np.float32))
+    with pytest.raises(InputError, match="needs 2 probabilities"):
+        soft.check(labels, "x", np.ones((2, 3), np.float32) / 3)
+    with pytest.raises(InputError, match="are both 'label'"):
+        task(soft_target="label")
+    with pytest.raises(InputError, match="focal -1 must"):
+        task(focal=-1)

@@ -74,7 +74,7 @@ def test_scores_agree_with_scikit_learn_and_larger_is_better():
     ):
         expected = sign * function(values[known], predicted[known, 0])
         np.testing.assert_allclose(Regression().score(name, predicted, values), expected)
-        assert name in Regression.selectable
+        assert name in Regression().selectable
 
 
 def test_what_cannot_be_judged_is_named():
@@ -86,3 +86,53 @@ def test_what_cannot_be_judged_is_named():
         Regression().check(np.array([np.nan, np.inf]), "d")
     Regression().check(np.array([np.nan, 1.0]), "d")
     assert Regression().resolve(()) == Regression()
+
+
+# Other losses.
+
+
+def test_what_is_fitted_has_the_same_shape_whether_or_not_targets_are_known():
+    for settings in ({}, {"standardise": False}, {"loss": "quantile"}):
+        known, unknown = (Regression(**settings).fit(x) for x in (np.arange(3.0), np.full(3, np.nan)))
+        assert jax.tree.map(np.shape, known) == jax.tree.map(np.shape, unknown)
+        assert jax.tree.map(lambda x: x.dtype, known) == jax.tree.map(lambda x: x.dtype, unknown)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [("absolute", [1.5, 2.0]), ("huber", [1.0, 1.5]), ("squared", [2.25, 4.0])]
+)
+def test_losses_by_hand_on_the_learnt_scale(loss, expected):
+    fitted = {"target_mean": jnp.float32(6), "target_scale": jnp.float32(2)}
+    outputs, values = jnp.array([[0.5], [-1.0]]), [4.0, 8.0]  # -1 and 1 on the learnt scale
+    np.testing.assert_allclose(Regression(loss=loss).losses(outputs, batch(values), fitted)[0], expected)
+
+
+def test_quantiles_never_cross_and_the_median_is_the_prediction():
+    task = Regression(loss="quantile", quantiles=(0.1, 0.5, 0.9)).resolve(())
+    assert task.outputs == 3
+    fitted = {"target_mean": jnp.float32(6), "target_scale": jnp.float32(2)}
+    found = np.asarray(task.predict(jnp.array([[0.5, -1.0, 0.0], [0.0, 1.0, 2.0]]), fitted))
+    np.testing.assert_allclose(found, [[6, 4, 6, 7], [8, 6, 8, 10]])
+    values = np.array([8.0, np.nan], np.float32)
+    loss, weight = task.losses(jnp.array([[0.0, 1.0, 2.0]] * 2), batch(values), fitted)
+    np.testing.assert_allclose(loss, [(0.1 * 1 + 0 + 0.1 * 1) / 3, 0], atol=1e-6)
+    np.testing.assert_array_equal(weight, [1, 0])
+    score = task.score("pinball_loss", found.astype(float), np.array([6.5, np.nan]))
+    expected = np.mean(
+        [metrics.mean_pinball_loss([6.5], [found[0, k + 1]], alpha=q) for k, q in enumerate((0.1, 0.5, 0.9))]
+    )
+    assert score == pytest.approx(-expected)
+
+
+@pytest.mark.parametrize("quantiles", [(0.05, 0.95), (0.5,), (0.5, 0.1), (0.0, 0.5), (0.5, 0.5, 0.9)])
+def test_quantiles_without_a_point_prediction_or_order_are_refused(quantiles):
+    with pytest.raises(InputError, match="task.quantiles"):
+        Regression(loss="quantile", quantiles=quantiles).resolve(())
+    Regression(quantiles=quantiles).resolve(())  # not used
+
+
+def test_a_target_of_which_nothing_is_known_is_refused():
+    with pytest.raises(InputError, match="no case has a known value"):
+        Regression().check(np.full(3, np.nan), "x")
+    with pytest.raises(InputError, match="huber_delta"):
+        Regression(huber_delta=0.0).resolve(())

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from medjax.evidence import resampling
+from medjax.evidence.auprc import auprc_influence
+from medjax.evidence.multi_label import linear_difference, multi_label_auprc, point, seed_variance
+from medjax.evidence.setting import LABELS, Setting
+from medjax.metrics import classification
+
+
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_the_influence_is_the_derivative_by_each_case_s_weight(decimals):
+    rng = np.random.default_rng(0)
+    target = rng.random(60) < 0.3
+    score = np.round(rng.normal(size=60) + target, decimals)  # many ties, or none
+    estimate, influence = auprc_influence(score, target)
+    assert estimate == pytest.approx(float(classification.auprc(score, target)))
+    step = 1e-6 * np.eye(60)
+    slope = (classification.auprc(score, target, 1 + step) - classification.auprc(score, target, 1 - step)) / 2e-6
+    np.testing.assert_allclose(influence, slope, atol=1e-7)
+    assert influence.sum() == pytest.approx(0, abs=1e-12)
+    assert np.isnan(auprc_influence(score, np.zeros(60))[0])
+
+
+def test_for_many_patients_it_agrees_with_the_jackknife(monkeypatch):
+    rng = np.random.default_rng(1)
+    size, patient = 2400, np.repeat(np.arange(1200), 2)
+    target = (rng.random((size, 2)) < 0.2).astype(float)
+    target[rng.random((size, 2)) < 0.1] = np.nan
+    values = 1 / (1 + np.exp(-rng.normal(size=(size, 2)) - 1.5 * np.nan_to_num(target)))
+    other = np.clip(values + 0.1 * rng.normal(size=values.shape), 0, 1)
+    setting = Setting(target, patient, None, "labels", ("a", "b"), None, 0.5, 0.95, 100, 0)
+    fast = multi_label_auprc(values, setting)
+    monkeypatch.setattr(resampling, "JACKKNIFE_PATIENTS", 5000)
+    slow = multi_label_auprc(values, setting)
+    assert fast.estimate == pytest.approx(slow.estimate)
+    assert fast.high - fast.low == pytest.approx(slow.high - slow.low, rel=0.03)
+    for name in LABELS:
+        found, error = linear_difference(name, values, other, setting, setting)
+        sides = point(name, values, setting), point(name, other, setting)
+        assert found.estimate == pytest.approx(float(sides[0](None) - sides[1](None)))
+        if name != "auroc":
+            expected, _ = resampling.standard_error(lambda w, pair=sides: pair[0](w) - pair[1](w), patient)
+            assert error == pytest.approx(expected, rel=0.05), name
+        both = np.stack([values, values])
+        assert seed_variance(name, both, other[None], setting, setting) == pytest.approx(error**2)
