@@ -10,10 +10,11 @@ from medjax.data import dataset as datasets
 from medjax.data.dataset import Dataset, open_split
 from medjax.data.origin import OnError
 from medjax.data.origins.folder import Folder
-from medjax.data.readers.table import read_rows
+from medjax.data.readers.columns import inspect
 from medjax.errors import InputError
 from medjax.new import choices
 from medjax.new.draft import Choice, Draft, changed
+from medjax.new.table import kind_of
 from medjax.report import contents
 from medjax.report.contents import Contents
 
@@ -43,7 +44,7 @@ def draft(
     batch = choices.batch(cases, 64)
     epochs = choices.epochs(cases, SEEN, 4, 60)
     task, task_why, task_name = _task(dataset, origin, counts, positive)
-    primary = "mean_absolute_error" if origin.target == "value" else "auroc"
+    primary = {"Ordinal": "quadratic_weighted_kappa", "Regression": "mean_absolute_error"}.get(task_name, "auroc")
     low, high = (0.0, 255.0) if origin.dtype == "uint8" else (whole.low["image"], whole.high["image"])
     steps = [f"partial(rescale, low={float(low)!r}, high={float(high)!r}),"]
     if shape_why:
@@ -120,7 +121,7 @@ def draft(
         notes=(
             *dataset.notes,
             *(f"left out: {where}: {what}" for where, what in dataset.skipped[:20]),
-            *choices.rare_note(dataset.classes, counts) * (origin.target == "label"),
+            *(choices.rare_note(dataset.classes, counts) if origin.target == "label" else ()),
         ),
     )
 
@@ -134,27 +135,26 @@ def _origin(path: Path, target: str | None, group: str | None, on_error: OnError
         return Folder(path=path.as_posix(), group_pattern=group or "", on_error=on_error), why
     if not path.exists():
         raise InputError(f"--images {path}: there is no such folder or file")
-    header, rows = read_rows(path, ragged=True)
-    del rows
-    column = target or next((name for name in ("label", "class", "diagnosis", "target") if name in header), None)
-    place = next((name for name in ("path", "file", "filename", "image", "image_path") if name in header), None)
-    if place is None or column is None:
+    columns = {column.name: column for column in inspect(path)}
+    names = [name.strip() for name in target.split(",")] if target else []
+    names = names or [name for name in ("label", "class", "diagnosis", "target") if name in columns][:1]
+    place = next((name for name in ("path", "file", "filename", "image", "image_path") if name in columns), None)
+    if place is None or not names:
         lacks = "the path of the image (path, file, filename, image)" if place is None else "the label: give --target"
-        raise InputError(f"{path}: no column is known to hold {lacks}. Its columns are {', '.join(header)}.")
-    for given in (target, group):
-        if given and given not in header:
-            raise InputError(f"{path}: there is no column {given!r}. Its columns are {', '.join(header)}.")
-    return (
-        Folder(
-            path=path.parent.as_posix(),
-            manifest=path.name,
-            path_column=place,
-            label_column=column,
-            group_column=group,
-            on_error=on_error,
-        ),
-        {},
+        raise InputError(f"{path}: no column is known to hold {lacks}. Its columns are {', '.join(columns)}.")
+    for given in (*names, group):
+        if given and given not in columns:
+            raise InputError(f"{path}: there is no column {given!r}. Its columns are {', '.join(columns)}.")
+    origin = Folder(
+        path=path.parent.as_posix(), manifest=path.name, path_column=place, group_column=group, on_error=on_error
     )
+    if len(names) > 1:
+        why = {"label_columns": "Findings that may be present at once: 1, 0, or empty where unknown."}
+        return replace(origin, target="labels", label_columns=tuple(names)), why
+    kind, _ = kind_of(columns[names[0]])
+    if kind == "value":
+        return replace(origin, target="value", value_column=names[0]), {}
+    return replace(origin, label_column=names[0]), {}
 
 
 def _prepared(name: str, origin: Folder) -> tuple[Folder, Dataset, dict[str, str]]:
@@ -216,6 +216,10 @@ def _task(dataset: Dataset, origin: Folder, counts: np.ndarray, positive: str | 
     if origin.target == "value":
         return "Regression()", "", "Regression"
     settings, why = [], ""
+    grades = [int(name) for name in dataset.classes if name.isdecimal()]
+    if len(grades) == len(dataset.classes) > 2 and grades == list(range(grades[0], grades[0] + len(grades))):
+        why = f"{grades[0]} to {grades[-1]} are taken for ordered grades; if they are mere names, use Classification()."
+        return "Ordinal()", why, "Ordinal"
     if len(dataset.classes) == 2:
         chosen, why = choices.positive(dataset.classes, counts.tolist(), positive)
         settings.append(f"positive={chosen!r}".replace("'", '"'))

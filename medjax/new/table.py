@@ -63,7 +63,7 @@ def draft(
     header = unnamed(path)
     columns = inspect(path, header)
     roles = _roles(path, columns, target, group)
-    kind, ordered = _kind(roles.target)
+    kind, ordered = kind_of(roles.target)
     lonely = _lonely(path, roles.target, on_error) if kind == "label" else ()
     origin = Table(
         path=path.as_posix(),
@@ -224,7 +224,7 @@ def _levels(column: Column) -> tuple[str, ...]:
         return tuple(sorted(levels))
 
 
-def _kind(target: Column) -> tuple[Literal["label", "value"], bool]:
+def kind_of(target: Column) -> tuple[Literal["label", "value"], bool]:
     """Return whether the target is a class or a value, and whether its classes are grades in a row."""
     if target.kind != "numeric":
         if target.kind == "text":

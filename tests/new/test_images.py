@@ -7,6 +7,7 @@ from PIL import Image
 from medjax import config, new
 from medjax.data.split import Folds
 from medjax.errors import InputError
+from medjax.tasks import MultiLabel, Ordinal, Regression
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,24 @@ def test_a_manifest_names_its_columns(tmp_path):
     assert "12 patients" in text
     with pytest.raises(InputError, match="there is no column 'persn'"):
         written("other", images=root / "list.csv", group="persn")
+
+
+@pytest.mark.parametrize(
+    ("target", "cells", "task", "primary"),
+    [
+        ("size", [f"{0.5 + 0.37 * k:.2f}" for k in range(24)], Regression(), "mean_absolute_error"),
+        ("grade", [k % 3 for k in range(24)], Ordinal(), "quadratic_weighted_kappa"),
+        ("a,b", [f"{k % 2},{'' if k == 3 else k // 12}" for k in range(24)], MultiLabel(), "auroc"),
+    ],
+)
+def test_a_list_of_images_may_hold_values_grades_or_findings(tmp_path, target, cells, task, primary):
+    root = folder(tmp_path / "scans")
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    lines = [f"path,{target}"] + [f"{name},{cell}" for name, cell in zip(files, cells, strict=True)]
+    (root / "list.csv").write_text("\n".join(lines) + "\n")
+    experiment, _, _ = written(images=root / "list.csv", target=target)
+    assert experiment.task == task
+    assert experiment.evaluation.primary == primary
 
 
 def test_an_image_that_cannot_be_read_stops_or_is_left_out(tmp_path):
