@@ -18,21 +18,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from medjax.evidence.setting import BINARY
 from medjax.report.table import NAMES
 
 OURS, OTHER, FAINT = "#0b5394", "#b45f06", "#9db8d2"
-SHOWN = (
-    "auroc",
-    "auprc",
-    "sensitivity",
-    "specificity",
-    "positive_predictive_value",
-    "negative_predictive_value",
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "matthews",
-)
+SHOWN = tuple(name for name in BINARY if name not in ("brier", "log_loss"))  # these are better when lower
 METRICS = {name: NAMES[name] for name in SHOWN}
 
 

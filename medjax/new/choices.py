@@ -41,7 +41,7 @@ def splits(dataset: Dataset, strata: np.ndarray | None) -> tuple[HashedSplit | F
         why = f"{patients} {whose}: 70 % to learn from, 15 % to choose on, 15 % sealed until the end."
     if strata is None:
         return spec, why
-    candidates = 1000 if len(groups) < 2000 else 100
+    candidates = 300 if len(groups) < 2000 else 50
     salt, worst = choose_salt(groups, strata, spec, candidates)
     balanced = type(spec)(**{**vars(spec), "salt": salt})
     why += f" Of {candidates} salts this one balances the target best (off by at most {worst:.1%})."

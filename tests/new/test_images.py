@@ -132,6 +132,11 @@ def test_what_is_written_trains_to_a_result(tmp_path):
     from medjax.report.screen import Silent
 
     experiment, _, _ = written(images=folder(tmp_path / "scans", count=30))
-    changes = ["training.duration.epochs=2", "model.width=4", "data.splits.count=2", "evaluation.resamples=50"]
+    changes = [
+        "training.duration.epochs=2",
+        'model={"class": "medjax.models.Perceptron", "hidden": [4]}',
+        "data.splits.count=2",
+        "evaluation.resamples=50",
+    ]
     (evaluation,) = run.train(config.override(experiment, changes), tmp_path / "run", screen=Silent()).values()
     assert evaluation["metrics"]["auroc"]["estimate"] is not None
