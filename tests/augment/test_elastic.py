@@ -45,7 +45,7 @@ def test_the_field_is_a_cubic_b_spline():
         np.testing.assert_allclose(found[k], along, atol=1e-5)
 
 
-@pytest.mark.parametrize("space", [(40, 36), (20, 22, 24)])
+@pytest.mark.parametrize("space", [(40, 36), pytest.param((20, 22, 24), marks=pytest.mark.slow)])
 def test_image_and_segmentation_move_together_and_nothing_folds(space):
     n, name = len(space), "image" if len(space) == 2 else "volume"
     grid = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in space), indexing="ij")

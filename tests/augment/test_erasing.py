@@ -34,7 +34,7 @@ def test_a_cutout_is_a_box_of_its_size_or_cut_off_by_the_border(space):
         assert hidden.any(axis=tuple({*range(hidden.ndim)} - {axis})).all()
 
 
-@pytest.mark.parametrize("space", [(40, 60), (20, 24, 28)])
+@pytest.mark.parametrize("space", [(40, 60), pytest.param((20, 24, 28), marks=pytest.mark.slow)])
 def test_erased_boxes_have_the_area_and_the_aspect_asked_for(space):
     name = "image" if len(space) == 2 else "volume"
     case = {name: jnp.ones((*space, 1))}

@@ -118,12 +118,12 @@ def test_whole_numbers_are_refused(name):
 
 
 @pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
-def test_pictures_are_the_same_on_one_two_and_eight_devices(space):
+def test_pictures_are_the_same_on_one_and_eight_devices(space):
     chain = tuple(partial(getattr(augment, name), **settings) for name, (settings, _) in EVERY.items())
     case = case_of(space)
     batch = {field: jnp.stack([value] * 8) for field, value in case.items()}
     index, found = jnp.arange(8), []
-    for count in (1, 2, 8):
+    for count in (1, 8):
         mesh = Mesh(np.array(jax.devices()[:count]), ("data",))
         rows = NamedSharding(mesh, PartitionSpec("data"))
         run = jax.jit(partial(augment.apply_batch, chain, KEYS[0]), compiler_options=QUICK, out_shardings=rows)

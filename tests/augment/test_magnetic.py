@@ -50,7 +50,7 @@ def test_a_point_has_as_many_ghosts_as_asked_for():
     assert np.all(found[:, :4] == 0)
 
 
-@pytest.mark.parametrize("space", [(32, 28), (12, 14, 10)])
+@pytest.mark.parametrize("space", [(32, 28), pytest.param((12, 14, 10), marks=pytest.mark.slow)])
 def test_motion_mixes_lines_of_poses_and_keeps_the_centre(space):
     name = "image" if len(space) == 2 else "volume"
     grid = np.meshgrid(*(np.linspace(-1, 1, side) for side in space), indexing="ij")

@@ -31,7 +31,7 @@ def same(a: dict, b: dict) -> None:
         np.testing.assert_array_equal(a[name], b[name])
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("edge", ["reflect", "nearest", "constant"])
 @pytest.mark.parametrize("order", [0, 1])
 def test_resampling_agrees_with_scipy(space, edge, order) -> None:
@@ -50,7 +50,7 @@ def test_resampling_agrees_with_scipy(space, edge, order) -> None:
     np.testing.assert_allclose(found, np.stack(expected, -1), atol=1e-5)
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
 def test_zero_strength_and_zero_probability_change_no_bit(space) -> None:
     case = case_of(space)
     for edge in MODES:
@@ -62,7 +62,7 @@ def test_zero_strength_and_zero_probability_change_no_bit(space) -> None:
     same(augment.random_flip(KEY, case, axes=(0, 1), probability=0), case)
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
 def test_flip_twice_is_the_identity_and_once_is_numpy(space) -> None:
     case = case_of(space)
     axes = tuple(range(len(space)))
@@ -81,7 +81,7 @@ def test_flips_of_the_axes_are_independent_coins() -> None:
     np.testing.assert_allclose(where.mean(axis=0), 0.25, atol=0.08)
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
 @pytest.mark.parametrize("edge", ["reflect", "nearest", "constant"])
 def test_crop_is_a_window_of_the_padded_picture(space, edge) -> None:
     case = case_of(space, channels=1)
@@ -101,7 +101,7 @@ def test_crop_is_a_window_of_the_padded_picture(space, edge) -> None:
     assert len(seen) > 5
 
 
-@pytest.mark.parametrize("space", [(40, 40), (24, 24, 24)])
+@pytest.mark.parametrize("space", [(40, 40), pytest.param((24, 24, 24), marks=pytest.mark.slow)])
 def test_the_inverse_map_restores_the_interior(space) -> None:
     n = len(space)
     waves = sum(np.sin(axis / 4.0) for axis in np.meshgrid(*map(np.arange, space), indexing="ij"))
@@ -117,7 +117,7 @@ def test_the_inverse_map_restores_the_interior(space) -> None:
     np.testing.assert_allclose(again[inside], x[inside], atol=0.05)
 
 
-@pytest.mark.parametrize("space", [(32, 32), (16, 16, 16)])
+@pytest.mark.parametrize("space", [(32, 32), pytest.param((16, 16, 16), marks=pytest.mark.slow)])
 def test_image_and_segmentation_move_together(space) -> None:
     ball = sum(
         (axis - side / 3) ** 2

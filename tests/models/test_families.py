@@ -54,8 +54,8 @@ def slope(model, x, variables, **settings):
         (VisionTransformer("small", pooling="class"), 22_050_664),
         (ConvNext("tiny"), 28_589_128),
         (DenseNet(121, stem="standard", normalisation="batch"), 7_978_856),
-        (DenseNet(169, stem="standard", normalisation="batch"), 14_149_480),
-        (DenseNet(201, stem="standard", normalisation="batch"), 20_013_928),
+        pytest.param(DenseNet(169, stem="standard", normalisation="batch"), 14_149_480, marks=pytest.mark.slow),
+        pytest.param(DenseNet(201, stem="standard", normalisation="batch"), 20_013_928, marks=pytest.mark.slow),
     ],
 )
 def test_parameter_counts_are_the_published_ones(model, count: int) -> None:
