@@ -28,7 +28,9 @@ def test_values_read_back_as_themselves(value):
 def test_a_dataclass_becomes_a_call_with_what_differs():
     origin = Table(path="x.csv", target="y", numeric=("a",), categorical=(("b", ("0", "1")),))
     text = draft.changed(origin, {"numeric": "a reason"})
-    assert eval(text, {"Table": Table}) == origin
+    call = ast.parse(text, mode="eval").body
+    assert call.func.id == "Table"
+    assert Table(**{setting.arg: ast.literal_eval(setting.value) for setting in call.keywords}) == origin
     assert "# a reason" in text
     assert "on_error" not in text
 
