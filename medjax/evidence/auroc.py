@@ -30,7 +30,6 @@ SHIFT = 0.2  # of a pseudo-case a class, ordered by chance, moves the centre of 
 UNSEEN = 0.03  # of a case a class, misjudged throughout, enters the fourth moments: samples often lack the rare ones
 LEAST_DEGREES = 4.0
 LEAST_CASES = 0.5  # of a pseudo-case a class is the least variance: scores that are all tied show none
-PSEUDO_CASES = 0.75  # a class, in the variance of the macro-AUROC over several labels (`multi_label`)
 # A rule on the design, not on the scores: a sample without its rare misjudged cases looks harmless.
 FEW_PATIENTS = 200
 TAIL_WARNING = (

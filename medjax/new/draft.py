@@ -94,6 +94,11 @@ def changed(thing: Any, reasons: dict[str, str] | None = None) -> str:
     return call(type(thing).__name__, settings)
 
 
+def comment(text: str) -> list[str]:
+    """Return a reason as comment lines inside of a call."""
+    return textwrap.wrap(text, WIDTH - 8, initial_indent="    # ", subsequent_indent="    # ")
+
+
 def values(value: Any) -> str:
     """Return a value as Python; long tuples take a line for each few entries."""
     text = repr(value)

@@ -13,7 +13,7 @@ from medjax.data.origins.folder import Folder
 from medjax.data.readers.columns import inspect
 from medjax.errors import InputError
 from medjax.new import choices
-from medjax.new.draft import Choice, Draft, changed
+from medjax.new.draft import Choice, Draft, changed, comment
 from medjax.new.table import kind_of
 from medjax.report import contents
 from medjax.report.contents import Contents
@@ -58,7 +58,7 @@ def draft(
         f'    name="{name}",',
         "    origin=" + changed(origin, reasons | why).replace("\n", "\n    ") + ",",
         '    inputs=("image",),',
-        f"    # {splits_why}" if len(splits_why) < 108 else "\n".join(_wrapped(splits_why)),
+        *comment(splits_why),
         f"    splits={splits_code},",
         ")",
     ]
@@ -236,9 +236,3 @@ def _what(dataset: Dataset, origin: Folder) -> str:
         return f"a number from {len(dataset.index)} images."
     names = ", ".join(dataset.classes[:6]) + (", ..." if len(dataset.classes) > 6 else "")
     return f"{len(dataset.index)} images, {len(dataset.classes)} classes ({names})."
-
-
-def _wrapped(text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, 112, initial_indent="    # ", subsequent_indent="    # ")

@@ -17,7 +17,7 @@ from medjax.data.split import Folds, HashedSplit, assign_splits
 from medjax.errors import InputError
 from medjax.metrics import classification
 from medjax.new import choices
-from medjax.new.draft import Choice, Draft, changed
+from medjax.new.draft import Choice, Draft, changed, comment
 
 CODES = 6  # whole numbers of so few different values are taken for codes, and get a number of their own each
 GRADES = 10  # a target of so few whole numbers is a class, and of three or more in a row a grade
@@ -104,7 +104,7 @@ def draft(
         training += [f"evaluate_every=Duration(epochs={max(1, epochs // 20)}.0)", f'select="{primary}"']
     reasons = {
         "categorical": f"Words, and whole numbers of at most {CODES} different values, which may be codes; "
-        "levels stand in the order of the file.",
+        "numbers by size, words by the alphabet.",
         "classes": "In the order of their labels, 0 first.",
         "codes": f"In fewer than {FEWEST} rows: too few to learn or to judge such a class, so they count as missing.",
         "header": "The file has no header; give the columns their names here.",
@@ -117,7 +117,7 @@ def draft(
         *(f"    # left out: {column}: {why}" for column, why in dropped),
         "    origin=" + settings.replace("\n", "\n    ") + ",",
         '    inputs=("table",),',
-        *_wrapped(splits_why),
+        *comment(splits_why),
         f"    splits={splits_code},",
         ")",
     ]
@@ -319,9 +319,3 @@ def _task(dataset: Dataset, kind: str, ordered: bool, counts: np.ndarray, positi
         why = f"{dataset.classes[0]} to {dataset.classes[-1]} are taken for ordered grades; if they are mere names, "
         return "Ordinal()", why + "use Classification().", "Ordinal"
     return "Classification()", "", "Classification"
-
-
-def _wrapped(text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, 112, initial_indent="    # ", subsequent_indent="    # ")
