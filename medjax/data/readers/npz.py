@@ -42,7 +42,8 @@ def read_npz(path: Path | str) -> list[Case]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise InputError(f"{path}: this is no npz archive of plain arrays, or it is cut short ({error}).") from error
+        # NumPy's own words are kept back: for what is no archive they advise to load it unsafely.
+        raise InputError(f"{path}: this is no npz archive of plain arrays, or it is cut short.") from error
     if any(f"{split}_images" in arrays for split in _SPLITS):
         cases = [case for split in _SPLITS if f"{split}_images" in arrays for case in _medmnist(arrays, split, path)]
     else:

@@ -111,3 +111,11 @@ def test_a_flipped_byte_and_other_files_are_refused(tmp_path):
     for name in ("plain.npy", "nowhere.npz", "."):
         with pytest.raises(InputError):
             read_npz(tmp_path / name)
+
+
+def test_nobody_is_advised_to_load_unsafely(tmp_path):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match="no npz archive of plain arrays") as caught:
+        read_npz(path)
+    assert "pickle" not in str(caught.value)
