@@ -30,6 +30,13 @@ def test_seeds_and_epochs_differ_and_are_reproducible():
     np.testing.assert_array_equal(first, permutation(5, 2, 50))
 
 
+def test_an_epoch_is_numpys_own_philox_whatever_was_drawn_before():
+    permutation.cache_clear()
+    permutation(9, 9, 51)
+    expected = np.random.Generator(np.random.Philox(key=np.array([5, 2], np.uint64))).permutation(50)
+    np.testing.assert_array_equal(permutation(5, 2, 50), expected)
+
+
 def test_full_batches_hold_every_case_once_and_the_rest_weighs_nothing():
     index, weight = training_batches(0, np.array([4, 2, 9]), batch=5, start=2, stop=4)
     assert index.shape == weight.shape == (2, 5)
