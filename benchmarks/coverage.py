@@ -339,9 +339,9 @@ def mark(row: dict[str, float]) -> str:
     return "low" if row["coverage"] < 0.93 else "high" if row["coverage"] > 0.97 else ""
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(description: str | None, scenarios: list[Scenario]) -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1000, help="scenario k draws with seed + k")
@@ -351,7 +351,7 @@ def main() -> None:
     outside: dict[bool, list[str]] = {False: [], True: []}  # by whether the population lies beyond the promise
     rows_printed = {False: 0, True: 0}
     print(f"{arguments.repetitions} repetitions or 4 times as many, {arguments.resamples} resamples; nominal .95")
-    for number, scenario in enumerate(scenarios()):
+    for number, scenario in enumerate(scenarios):
         if arguments.only not in scenario.name:
             continue
         before = time.perf_counter()
@@ -361,7 +361,7 @@ def main() -> None:
         for name, row in rows.items():
             empty = f"  undefined {row['undefined']:.3f}" if row["undefined"] else ""
             print(
-                f"  {name:<26} truth {row['truth']:6.3f}  coverage {row['coverage']:.3f} +- {row['error']:.3f}"
+                f"  {name:<34} truth {row['truth']:6.3f}  coverage {row['coverage']:.3f} +- {row['error']:.3f}"
                 f"  misses {row['truth_below']:.3f} | {row['truth_above']:.3f}  width {row['width']:.3f}"
                 f"  {mark(row)}{empty}",
                 flush=True,
@@ -379,4 +379,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, scenarios())

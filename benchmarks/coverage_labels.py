@@ -6,10 +6,8 @@ Labels of a case share a latent severity, and so do their scores; grades are cut
 with the probabilities that belong to a noisy reading of it. Each label or grade has at least 30 patients on average.
 """
 
-import argparse
 import importlib.util
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -179,35 +177,10 @@ def scenarios() -> list:
         ),
         Scenario(f"paired, 4 grades x 40, {one}", paired(grades(four, 0.6), "grade"), 160, *kappa),
         Scenario("paired, 4 grades of 120 patients x 3", paired(grades(four, 0.6, 3), "grade"), 360, *kappa),
-        Scenario(f"3 labels .1 of 100, {one}", labels((0.1,) * 3, 1.5), 100, *many, small=True),
-        Scenario(f"4 grades x 10, {one}", grades(four, 0.6), 40, *ordered, small=True),
+        Scenario(f"3 labels .1 of 100, {one}", labels((0.1,) * 3, 1.5), 100, *many, beyond=coverage.SMALL),
+        Scenario(f"4 grades x 10, {one}", grades(four, 0.6), 40, *ordered, beyond=coverage.SMALL),
     ]
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--resamples", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1000, help="scenario k draws with seed + k")
-    parser.add_argument("--only", default="", help="scenarios whose name contains this text")
-    arguments = parser.parse_args()
-    started = time.perf_counter()
-    for number, scenario in enumerate(scenarios()):
-        if arguments.only not in scenario.name:
-            continue
-        print(f"\n{scenario.name}{' (below 30 a class)' if scenario.small else ''}")
-        rows = coverage.simulate(scenario, arguments.repetitions, arguments.seed + number, arguments.resamples)
-        for name, row in rows.items():
-            empty = f"  undefined {row['undefined']:.3f}" if row["undefined"] else ""
-            print(
-                f"  {name:<34} truth {row['truth']:6.3f}  coverage {row['coverage']:.3f} +- {row['error']:.3f}"
-                f"  misses {row['truth_below']:.3f} | {row['truth_above']:.3f}  width {row['width']:.3f}"
-                f"  {coverage.mark(row, scenario.small)}{empty}",
-                flush=True,
-            )
-    print(f"\n{time.perf_counter() - started:.0f} s")
-
-
 if __name__ == "__main__":
-    main()
+    coverage.run(__doc__, scenarios())

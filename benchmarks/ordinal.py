@@ -1,6 +1,6 @@
 """Does the ordinal loss beat cross-entropy on quadratic-weighted kappa? On phantom scans, whose grades are known.
 
-    python benchmarks/ordinal.py [--patients 1500] [--epochs 30] [--seeds 3] [--label-noise 0.1] [--workdir runs/ordinal]
+    python benchmarks/ordinal.py [--patients 1500] [--epochs 30] [--seeds 3] [--label-noise 0.1] [--seed 0]
 
 The grade of a phantom chest follows from the diameter of its lesion (0: none), so the order of the grades is real. Two
 runs differ in the loss alone: CORN, and softmax cross-entropy. Both are judged on the same held-back patients by the same
@@ -28,7 +28,9 @@ from medjax.training.schedule import cosine
 PRIMARY = "quadratic_weighted_kappa"
 
 
-def experiment(patients: int, epochs: float, seeds: int, noise: float, loss: Literal["corn", "softmax"]) -> Experiment:
+def experiment(
+    patients: int, epochs: float, seeds: int, noise: float, seed: int, loss: Literal["corn", "softmax"]
+) -> Experiment:
     """One of the two experiments."""
     origin = Phantom(
         size=(32, 32),
@@ -40,6 +42,7 @@ def experiment(patients: int, epochs: float, seeds: int, noise: float, loss: Lit
         grades=5,
         label_noise=noise,
         segmentation="none",
+        seed=seed,
     )
     return Experiment(
         name=f"phantom grade, {loss}",
@@ -73,13 +76,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=30.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--label-noise", type=float, default=0.1, help="share of grades that are one off")
+    parser.add_argument("--seed", type=int, default=0, help="other patients")
     parser.add_argument(
         "--workdir", type=Path, default=Path("runs/ordinal"), help="holds both runs; finished ones stay"
     )
     arguments = parser.parse_args()
     started, found = time.perf_counter(), {}
     for loss in ("corn", "softmax"):
-        plan = experiment(arguments.patients, arguments.epochs, arguments.seeds, arguments.label_noise, loss)
+        settings = arguments.patients, arguments.epochs, arguments.seeds, arguments.label_noise, arguments.seed
+        plan = experiment(*settings, loss)
         medjax.train(plan, arguments.workdir / loss)
         found[loss] = read_csv(arguments.workdir / loss / "predictions" / "validation.csv")
     result = evaluate(found["corn"], primary=PRIMARY, reference=found["softmax"], reference_name="softmax")

@@ -22,7 +22,7 @@ def test_no_interval_is_far_off(benchmark, monkeypatch):
     monkeypatch.setattr(benchmark.coverage, "LARGE", 20_000)
     tried = 0
     for number, scenario in enumerate(benchmark.scenarios()):
-        if scenario.small or scenario.size > 160:
+        if scenario.beyond or scenario.size > 160:
             continue
         for name, row in benchmark.coverage.simulate(scenario, 40, number, 50).items():
             # With 40 repetitions .95 has a standard error of .034: .82 is almost four of them below.
@@ -35,7 +35,7 @@ def test_no_interval_is_far_off(benchmark, monkeypatch):
 @pytest.mark.slow
 def test_coverage_is_93_to_97_percent(benchmark):
     for number, scenario in enumerate(benchmark.scenarios()):
-        if scenario.small:
+        if scenario.beyond:
             continue
         for name, row in benchmark.coverage.simulate(scenario, 2000, 1000 + number, 200).items():
             slack = 2 * np.sqrt(0.95 * 0.05 / 2000)
