@@ -278,6 +278,12 @@ def scenarios() -> list[Scenario]:
         Scenario(f"40 + 160, {one}, 5 folds", folded(0.2), 200, *rank),
         Scenario(f"3 classes x 40, {one}", several(3, 1.4), 120, *multi),
         Scenario("3 classes x 40 patients x 3", several(3, 1.4, 3), 360, *multi),
+        Scenario(
+            f"3 classes x 40, {one}, nearly all right", several(3, 2.5), 120, *measures("probability", 3, ("auroc",))
+        ),
+        Scenario(
+            f"6 classes x 40, {one}, nearly all right", several(6, 3.0), 240, *measures("probability", 6, ("auroc",))
+        ),
         Scenario(f"60, {one}, normal residuals", linear(0.8, math.inf), 60, *values),
         Scenario(f"200, {one}, t(8) residuals", linear(0.9, 8), 200, *values),
         Scenario("60 patients x 4, normal residuals", linear(0.8, math.inf, 4), 240, *values),
@@ -296,7 +302,7 @@ def scenarios() -> list[Scenario]:
         Scenario("60 patients x 5, classes mixed", clustered(0.4, 1.5, 5, 0.5, True), 300, _calibration, _fitted)
     )
     for positives, negatives in ((30, 30), (30, 90), (30, 300), (100, 400)):
-        for area in (0.75, 0.9, 0.95, 0.98):
+        for area in (0.75, 0.9, 0.95, 0.98, 0.99, 0.999):
             both, size = area == 0.95, positives + negatives
             name, draw = f"{positives} + {negatives}, {one}, AUROC {area}", fixed_sizes(positives, negatives, area)
             times = 4 if size <= 120 else 1

@@ -164,6 +164,12 @@ def scenarios() -> list:
         Scenario(f"3 labels .5 .3 .25 of 120, {one}", labels((0.5, 0.3, 0.25), 1.5), 120, *many),
         Scenario(f"5 labels .15 of 250, 20 % unknown, {one}", labels((0.15,) * 5, 2.0, 0.2), 250, *many),
         Scenario(
+            f"5 labels .3 of 150, {one}, nearly all right",
+            labels((0.3,) * 5, 3.5),
+            150,
+            *measures("labels", ("auroc",)),
+        ),
+        Scenario(
             "3 labels .5 .3 .3 of 100 patients x 3, 10 % unknown", labels((0.5, 0.3, 0.3), 1.5, 0.1, 3), 300, *many
         ),
         Scenario(f"4 grades x 40, {one}", grades(four, 0.6), 160, *ordered),

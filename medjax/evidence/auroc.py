@@ -7,9 +7,10 @@ of freedom (Biometrics Bull. 2:110, 1946) from the influences' fourth moments. `
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from medjax.evidence.intervals import (
     SCALES,
@@ -26,14 +27,15 @@ from medjax.evidence.intervals import (
 Influence = Float[np.ndarray, "cases 2"]
 # Chosen by simulation over AUROC .6 to .98, 30 to 1,000 patients a class, and scores with light and heavy tails.
 SHIFT = 0.2  # of a pseudo-case a class, ordered by chance, moves the centre of the interval towards 1/2, yet no further
-# than by half of what is missing to 1 (or to 0)
+# than by half of what is missing to 1 (or to 0), nor by more than
+MOST_SHIFT = 0.4  # of the standard error: near 1 a large sample knows better
 UNSEEN = 0.03  # of a case a class, misjudged throughout, enters the fourth moments: samples often lack the rare ones
 LEAST_DEGREES = 4.0
 LEAST_CASES = 0.5  # of a pseudo-case a class is the least variance: scores that are all tied show none
 # A rule on the design, not on the scores: a sample without its rare misjudged cases looks harmless.
 FEW_PATIENTS = 200
 TAIL_WARNING = (
-    "with fewer than 200 patients in a class, simulated coverage falls to .90 (AUROC .95) and .82 (.98) where rare cases "
+    "with fewer than 200 patients in a class, simulated coverage falls to .90 (AUROC .95) and .84 (.98) where rare cases "
     "score as the other class does (30 + 90 patients)"
 )
 
@@ -93,23 +95,18 @@ def _corrections(estimate: float, counts: tuple[int, int]) -> Float[np.ndarray, 
     return np.array([math.copysign(shift, estimate - 0.5), least, unseen])
 
 
-def _logit_interval(
-    estimate: float,
-    total: Float[np.ndarray, " patients"],
-    corrections: Float[np.ndarray, "3"],
-    fewest: int,
-    level: float,
-    method: str,
-) -> Interval:
-    """Symmetric on the logit scale, from the influences of patients and `_corrections`."""
+def _logit_interval(found: "Ranking", level: float, method: str) -> Interval:
+    """Symmetric on the logit scale."""
+    estimate, fewest, total = found.estimate, found.fewest, found.total
     warning = TAIL_WARNING if fewest < FEW_PATIENTS else ""
     if estimate in (0.0, 1.0):
         low, high = wilson(estimate * fewest, fewest, level)
         limit = "Wilson with the smaller class as cases (AUROC at its limit)"
         return Interval(estimate, low, high, level, limit, warning=warning)
-    shift, least, unseen = (float(one) for one in corrections)
+    shift, least, unseen = (float(one) for one in found.corrections)
     forward, derivative, back = SCALES["logit"]
-    variance, centre = max(float(total @ total), least), estimate - shift
+    variance = max(float(total @ total), least)
+    centre = estimate - math.copysign(min(abs(shift), MOST_SHIFT * math.sqrt(variance)), shift)
     # The squared error of the variance, a sum of squares, is at most the sum of their squares.
     degrees = 2 * variance**2 / (float((total**4).sum()) + unseen)
     half = t_quantile(level, max(degrees, LEAST_DEGREES)) * math.sqrt(variance) * float(derivative(centre))
@@ -122,21 +119,63 @@ def _method(name: str, patient: Patients, fold: Cases | None) -> str:
     return f"{name}, logit scale" + ("" if fold is None else ", pairs within folds, conditional on the fold models")
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """An AUROC, or a mean of several: the estimate (NaN where a pair is missing) and what its interval needs.
+
+    Attributes:
+        estimate: the AUROC, or the unweighted mean.
+        total: influence of each patient.
+        corrections: see `_corrections`; of a mean over K the mean shift by the share of their variances that averaging
+            leaves (a shift goes with the third moment over the second), and their sums over K^2 and K^4.
+        fewest: patients of the smallest class.
+    """
+
+    estimate: float
+    total: Float[np.ndarray, " patients"]
+    corrections: Float[np.ndarray, "3"]
+    fewest: int
+
+
+def rank(
+    score: Float[np.ndarray, "cases answers"],
+    answer: Shaped[np.ndarray, "cases answers"],
+    patient: Patients,
+    fold: Cases | None = None,
+) -> Ranking:
+    """Mean over answers of the AUROC of each; `answer` is 1 or 0, or NaN where it is unknown and left out."""
+    answers, patients = answer.shape[1], int(patient.max()) + 1
+    estimate, total, corrections, fewest, alone = 0.0, np.zeros(patients), np.zeros(3), len(answer), 0.0
+    for k in range(answers):
+        rows = np.flatnonzero(np.isfinite(answer[:, k].astype(np.float64)))
+        own = answer[rows, k] == 1
+        one, influence = auroc_influence(score[rows, k], own, None if fold is None else fold[rows])
+        counts = _class_patients(own, patient[rows])
+        if not math.isfinite(one):
+            return Ranking(math.nan, total, corrections, 0)
+        estimate, fewest = estimate + one / answers, min(fewest, *counts)
+        influence = _patient_influence(influence, counts, patient[rows])
+        total[: len(influence)] += influence / answers
+        alone += float(influence @ influence) / answers
+        corrections += _corrections(one, counts) / answers ** np.array([1, 2, 4])
+    if alone:
+        corrections[0] *= min(float(total @ total) / alone, 1.0)
+    estimate = 1.0 if estimate > 1 - 1e-12 else estimate  # a mean of ones, rounded
+    return Ranking(estimate if answers else math.nan, total, corrections, fewest)
+
+
 def auroc(
     score: Cases, target: Cases, patient: Patients, *, fold: Cases | None = None, level: float = 0.95
 ) -> Interval:
     """AUROC of a binary target (1 = positive) with its interval."""
-    positive = np.asarray(target).astype(bool)
-    estimate, influence = auroc_influence(score, target, fold)
-    if not math.isfinite(estimate):
+    found = rank(np.asarray(score)[:, None], np.asarray(target).astype(bool)[:, None], patient, fold)
+    if not math.isfinite(found.estimate):
         return undefined(
             "no pair of a positive and a negative case" + (" in one fold" if fold is not None else ""), level
         )
-    counts = _class_patients(positive, patient)
-    if min(counts) < 2:
-        return undefined("a class has fewer than two patients", level, estimate)
-    total, method = _patient_influence(influence, counts, patient), _method("DeLong", patient, fold)
-    return _logit_interval(estimate, total, _corrections(estimate, counts), min(counts), level, method)
+    if found.fewest < 2:
+        return undefined("a class has fewer than two patients", level, found.estimate)
+    return _logit_interval(found, level, _method("DeLong", patient, fold))
 
 
 def macro_auroc(
@@ -148,20 +187,25 @@ def macro_auroc(
     level: float = 0.95,
 ) -> Interval:
     """Unweighted mean over classes of the AUROC against the rest, with its interval."""
-    classes = probability.shape[1]
-    mean, corrections, fewest = 0.0, np.zeros(3), len(target)
-    total = np.zeros(int(patient.max()) + 1)
-    for k in range(classes):
-        own = np.asarray(target) == k
-        estimate, influence = auroc_influence(probability[:, k], own, fold)
-        counts = _class_patients(own, patient)
-        if not math.isfinite(estimate) or min(counts) < 2:
-            return undefined("a class has fewer than two patients, or no pair in any fold", level)
-        total = total + _patient_influence(influence, counts, patient) / classes
-        corrections = corrections + _corrections(estimate, counts) / classes ** np.array([1, 2, 4])
-        mean, fewest = mean + estimate / classes, min(fewest, *counts)
-    mean = 1.0 if mean > 1 - 1e-12 else mean
-    return _logit_interval(mean, total, corrections, fewest, level, _method("macro DeLong", patient, fold))
+    found = rank(probability, np.asarray(target)[:, None] == np.arange(probability.shape[1]), patient, fold)
+    if not math.isfinite(found.estimate) or found.fewest < 2:
+        return undefined("a class has fewer than two patients, or no pair in any fold", level)
+    return _logit_interval(found, level, _method("macro DeLong", patient, fold))
+
+
+def labels_auroc(
+    probability: Float[np.ndarray, "cases labels"],
+    answer: Float[np.ndarray, "cases labels"],
+    patient: Patients,
+    *,
+    fold: Cases | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Unweighted mean over labels of the AUROC of each, unknown answers (NaN) left out, with its interval."""
+    found = rank(probability, answer, patient, fold)
+    if not math.isfinite(found.estimate):
+        return undefined("a label has no pair" + (" in one fold" if fold is not None else ""), level)
+    return _logit_interval(found, level, _method("macro DeLong over labels", patient, fold))
 
 
 def auroc_difference(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from medjax.evidence import resampling
 from medjax.evidence.auprc import auprc_influence
-from medjax.evidence.auroc import auroc_influence
+from medjax.evidence.auroc import Ranking, labels_auroc, rank
 from medjax.evidence.intervals import (
     SCALES,
     Cases,
@@ -34,7 +34,6 @@ from medjax.metrics import multi_label as metrics
 from medjax.metrics.multi_label import Labels
 
 Columns = Float[np.ndarray, "cases columns"]
-PSEUDO_CASES = 0.75  # of a case with and one without each label, in the variance: chosen by simulation
 LEAST_DEGREES = 4.0
 NONE = "no label has both a case with it and one without"
 
@@ -124,7 +123,8 @@ def influence(name: str, values: Labels, setting: Setting) -> tuple[float, Float
     """Any metric of several labels, and the influence of each patient on it."""
     target, patient = setting.target, setting.patient
     if name == "auroc":
-        return macro_influence(values, target, patient, setting.fold)[:2]
+        found = _ranking(values, target, patient, setting.fold)
+        return found.estimate, found.total
     if name == "auprc":
         return macro_auprc_influence(values, target, patient)
     above, below = _sums(name, values, setting)
@@ -168,42 +168,19 @@ def _auprc_parts(values: Labels, target: Labels, patient: Patients) -> list[tupl
     return [(float(found[k]), count_patients(patient, target[:, k] == 1)) for k in kept]
 
 
-def macro_influence(
-    probability: Labels, target: Labels, patient: Patients, fold: Cases | None = None
-) -> tuple[float, Float[np.ndarray, " patients"], float, int]:
-    """Macro-AUROC over the judged labels, and the influence of each patient on it.
-
-    Also the variance of the pseudo-cases (see `auroc`), and the fewest patients with or without one of the labels. NaN
-    where a judged label has no pair in any fold.
-    """
-    kept = np.flatnonzero(metrics.judged(target))
-    total, pseudo, fewest = 0.0, 0.0, len(target)
-    sums = np.zeros(int(patient.max()) + 1)
-    for k in kept:
-        rows = np.flatnonzero(np.isfinite(target[:, k]))
-        own = target[rows, k] == 1
-        part = None if fold is None else fold[rows]
-        estimate, influence = auroc_influence(probability[rows, k], own, part)
-        # Column 0 belongs to cases without the label, column 1 to cases with it.
-        counts = np.array([count_patients(patient[rows], ~own), count_patients(patient[rows], own)], np.float64)
-        scaled = influence @ np.sqrt(counts / np.maximum(counts - 1, 1))
-        sums += np.bincount(patient[rows], scaled, len(sums)) / len(kept)
-        pseudo += PSEUDO_CASES * estimate * (1 - estimate) * float((1 / counts**2).sum()) / len(kept) ** 2
-        total, fewest = total + estimate / len(kept), min(fewest, int(counts.min()))
-    return total if len(kept) else math.nan, sums, pseudo, fewest
+def _ranking(probability: Labels, target: Labels, patient: Patients, fold: Cases | None) -> Ranking:
+    """Macro-AUROC over the judged labels; NaN where there is none."""
+    kept = metrics.judged(target)
+    return rank(probability[:, kept], target[:, kept], patient, fold)
 
 
 def multi_label_auroc(
     probability: Labels, target: Labels, patient: Patients, *, fold: Cases | None = None, level: float = 0.95
 ) -> Interval:
     """Unweighted mean over labels of the AUROC, unknown labels left out, with its interval."""
-    estimate, sums, pseudo, fewest = macro_influence(probability, target, patient, fold)
-    if not math.isfinite(estimate):
-        return undefined(NONE + (" in one fold" if fold is not None else ""), level)
-    estimate = 1.0 if estimate > 1 - 1e-12 else estimate
-    method = "macro DeLong over labels" + ("" if len(sums) == len(target) else " by patient (Obuchowski)")
-    method += ", logit scale" + ("" if fold is None else ", pairs within folds, conditional on the fold models")
-    return _logit(estimate, float(sums @ sums) + pseudo, fewest, normal_quantile(level), level, method)
+    kept = metrics.judged(target)
+    found = labels_auroc(probability[:, kept], target[:, kept], patient, fold=fold, level=level)
+    return found if kept.any() else undefined(NONE, level)
 
 
 def multi_label_auroc_difference(
@@ -216,16 +193,15 @@ def multi_label_auroc_difference(
     level: float = 0.95,
 ) -> tuple[Interval, float]:
     """Macro-AUROC of `probability` minus that of `reference` on the same cases; and the standard error."""
-    ours, sums, _, _ = macro_influence(probability, target, patient, fold)
-    theirs, other, _, _ = macro_influence(reference, target, patient, fold)
-    estimate = ours - theirs
+    ours, theirs = (_ranking(one, target, patient, fold) for one in (probability, reference))
+    estimate, difference = ours.estimate - theirs.estimate, ours.total - theirs.total
     if not math.isfinite(estimate):
         return undefined(NONE, level), math.nan
-    error = float(np.linalg.norm(sums - other))
-    if error == 0.0 and min(ours, theirs) > 1 - 1e-12:
+    error = float(np.linalg.norm(difference))
+    if error == 0.0 and min(ours.estimate, theirs.estimate) == 1.0:
         return undefined("both predictors order every pair: no interval can be estimated", level, estimate), math.nan
-    half = t_quantile(level, _degrees(sums - other)) * error
-    method = "paired macro DeLong over labels" + ("" if len(sums) == len(target) else " by patient (Obuchowski)")
+    half = t_quantile(level, _degrees(difference)) * error
+    method = "paired macro DeLong over labels" + ("" if len(difference) == len(target) else " by patient (Obuchowski)")
     method += "" if fold is None else ", pairs within folds, conditional on the fold models"
     return Interval(estimate, estimate - half, estimate + half, level, method), error
 

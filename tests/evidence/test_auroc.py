@@ -142,20 +142,34 @@ def test_macro_auroc_of_two_classes_is_auroc_but_for_the_degrees_of_freedom():
     np.testing.assert_allclose(ends(both), ends(one), atol=5e-4)
 
 
+def test_near_one_the_centre_moves_by_at_most_a_part_of_the_standard_error():
+    target = np.repeat([0, 1], 200)
+    score = np.where(target, 2.0, 0.0)
+    score[200], score[0] = 0.5, 1.0  # one of 40,000 pairs in the wrong order
+    found = auroc.auroc(score, target, np.arange(400))
+    error = np.linalg.norm(parts(score, target)[1])
+    assert found.estimate == 1 - 1 / 40_000
+    odds = logit(np.array(ends(found))).mean()  # the centre on the scale on which the interval is symmetric
+    assert found.estimate - expit(odds) <= 0.4 * error * (1 + 1e-9)
+    assert found.high > found.estimate + 0.2 * error
+
+
 def test_macro_auroc_is_students_on_the_mean_of_influences():
     generator = np.random.default_rng(13)
     target = np.repeat([0, 1, 2], [8, 10, 12])
     probability = generator.dirichlet(np.ones(3), 30) + 0.3 * np.eye(3)[target]
-    total, mean, centre, unseen = np.zeros(30), 0.0, 0.0, 0.0
+    total, mean, shift, unseen, alone = np.zeros(30), 0.0, 0.0, 0.0, 0.0
     for k in range(3):
         own = (target == k).astype(int)
         estimate, influence = parts(probability[:, k], own)
         total[np.concatenate([np.flatnonzero(own), np.flatnonzero(1 - own)])] += influence / 3
         sizes = np.array([own.sum(), 30 - own.sum()], float)
         mean += estimate / 3
-        centre += (estimate - 0.2 * (estimate - 0.5) * (1 / sizes).sum()) / 3
+        shift += 0.2 * (estimate - 0.5) * (1 / sizes).sum() / 3
+        alone += influence @ influence / 3
         unseen += 0.03 * estimate * (1 - estimate) * (sizes**-4).sum() / 3**4
     variance = total @ total
+    centre = mean - shift * variance / alone  # independent classes would leave a third
     degrees = 2 * variance**2 / ((total**4).sum() + unseen)
     half = stats.t.ppf(0.975, degrees) * np.sqrt(variance) / (centre * (1 - centre))
     found = auroc.macro_auroc(probability, target, np.arange(30))
