@@ -1,10 +1,13 @@
 """Does the ordinal loss beat cross-entropy on quadratic-weighted kappa? On phantom scans, whose grades are known.
 
-    python benchmarks/ordinal.py [--patients 1500] [--epochs 30] [--seeds 3] [--label-noise 0.1] [--seed 0]
+    python benchmarks/ordinal.py [--patients 1500] [--epochs 30] [--seeds 10] [--label-noise 0.1] [--seed 1]
 
 The grade of a phantom chest follows from the diameter of its lesion (0: none), so the order of the grades is real. Two
 runs differ in the loss alone: CORN, and softmax cross-entropy. Both are judged on the same held-back patients by the same
 rule (the grade is the median of the probabilities), on which nothing was chosen; the difference is paired by patient.
+
+The defaults are a run that was stated before it was made: other patients (seed 1) than those on which contrast, epochs and
+noise were tried (seed 0). CORN counts as better only if the whole interval of the paired difference lies above 0.
 """
 
 import argparse
@@ -74,9 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=1500)
     parser.add_argument("--epochs", type=float, default=30.0)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--label-noise", type=float, default=0.1, help="share of grades that are one off")
-    parser.add_argument("--seed", type=int, default=0, help="other patients")
+    parser.add_argument("--seed", type=int, default=1, help="other patients")
     parser.add_argument(
         "--workdir", type=Path, default=Path("runs/ordinal"), help="holds both runs; finished ones stay"
     )
