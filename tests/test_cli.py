@@ -513,6 +513,13 @@ def test_importing_medjax_imports_neither_jax_nor_tensorflow():
     assert fresh(f"import sys, medjax.cli as c; c.parser(); print(*sorted({heavy!r} & set(sys.modules)))") == "\n"
 
 
+def test_python_m_medjax_is_the_command():
+    code = "import runpy, sys; sys.argv[1:] = ['data', 'list']; runpy.run_module('medjax', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "breast_cancer_wisconsin" in done.stdout
+
+
 def test_a_whole_training_and_evaluation_import_no_tensorflow(tmp_path):
     """With the experiment that is shipped, made short."""
     code = """

@@ -83,9 +83,10 @@ def audited(job: Job) -> str:
     if not audit.duplicate_groups:
         text = f"{patients}; no identical cases"
     else:
+        groups = "group" if audit.duplicate_groups == 1 else "groups"
         across = ", ".join(f"{count} across {pair}" for pair, count in audit.across.items()) or "none across splits"
         text = (
-            f"{patients}; {audit.duplicate_cases} cases in {audit.duplicate_groups} groups of identical "
+            f"{patients}; {audit.duplicate_cases} cases in {audit.duplicate_groups} {groups} of identical "
             f"inputs ({across})"
         )
     return text + (f"; {len(audit.conflicting)} with conflicting targets" if audit.conflicting else "")
