@@ -5,10 +5,12 @@ gives the case back bit for bit at strength 0. Only the window clips: contrast, 
 gamma keeps the case's own range. Intensities are floating numbers (put `rescale` into the preprocessing).
 """
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from medjax.augment.grids import change, coin, draw
@@ -79,9 +81,29 @@ def random_noise(key: Key[Array, ""], case: dict, *, deviation: float | int, pro
     def altered(key: Key[Array, ""], x: Float[Array, "*grid"]) -> Float[Array, "*grid"]:
         level, noise = jax.random.split(key)
         amount = jnp.abs(draw(level, probability)) * deviation
-        return x + amount.astype(x.dtype) * jax.random.normal(noise, x.shape, x.dtype)
+        return x + amount.astype(x.dtype) * _normal(noise, x.shape).astype(x.dtype)
 
     return change(key, case, altered)
+
+
+@functools.cache
+def _quantiles() -> Float[np.ndarray, " levels"]:
+    from scipy.special import ndtri
+
+    return ndtri((np.arange(2**16) + 0.5) / 2**16).astype(np.float32)
+
+
+def _normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Draw normal numbers at 65,536 quantiles (up to 4.3 deviations), two from each random word.
+
+    Noise is drawn for every voxel. On a CPU half the words and a table take less than half the time of
+    `jax.random.normal`, whose inverse error function is exact to more digits than a detector has.
+    """
+    count = math.prod(shape)
+    words = jax.random.bits(key, (-(-count // 2),), jnp.uint32)
+    table = jnp.asarray(_quantiles())
+    halves = [table.at[half].get(mode="promise_in_bounds") for half in (words & 0xFFFF, words >> 16)]
+    return jnp.concatenate(halves)[:count].reshape(shape)
 
 
 def random_window(

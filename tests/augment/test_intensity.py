@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from medjax import augment
 from medjax.errors import InputError
@@ -60,6 +61,19 @@ def test_noise_has_the_stated_spread() -> None:
     )
     assert deviations.max() < 0.31
     np.testing.assert_allclose(deviations.mean(), 0.15, atol=0.04)
+
+
+@pytest.mark.parametrize("side", [40, 41])
+def test_noise_is_normal_and_no_voxel_knows_another(side) -> None:
+    volume = {"volume": jnp.zeros((side, side, side, 1))}
+    found = np.asarray(augment.random_noise(KEYS[1], volume, deviation=1.0)["volume"]).reshape(-1)
+    found = found / found.std()
+    assert stats.kstest(found, "norm").pvalue > 0.01
+    assert abs(stats.kurtosis(found)) < 0.1
+    # Two numbers come from one random word: half of the grid apart.
+    half = -(-found.size // 2)
+    assert abs(np.corrcoef(found[: found.size - half], found[half:])[0, 1]) < 0.02
+    assert abs(np.corrcoef(np.abs(found[:-1]), np.abs(found[1:]))[0, 1]) < 0.02
 
 
 def test_a_window_is_clip_and_rescale_within_its_bounds() -> None:
