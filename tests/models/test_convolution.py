@@ -32,16 +32,25 @@ def test_it_agrees_with_scipy(space, size, stride) -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "size"), [((7, 6), (3, 3)), ((9, 8), (5, 3)), ((4, 5, 6), (3, 3, 3)), ((1, 1), (3, 3))]
+    ("space", "size", "stride"),
+    [
+        ((7, 6), (3, 3), 1),
+        ((9, 8), (5, 3), 1),
+        ((4, 5, 6), (3, 3, 3), 1),
+        ((5, 8, 7), (7, 5, 3), 2),
+        ((3, 3, 3), (3, 3, 3), 2),
+        ((1, 1), (3, 3), 1),
+    ],
 )
-def test_own_derivatives_are_those_of_the_compiler(space, size) -> None:
-    x, kernel, target = draw(2, *space, 16), draw(*size, 16, 5), draw(2, *space, 5)
+def test_own_derivatives_are_those_of_the_compiler(space, size, stride) -> None:
+    x, kernel = draw(2, *space, 16), draw(*size, 16, 5)
+    target = draw(2, *(-(-side // stride) for side in space), 5)
 
     def own(x, kernel):
-        return jnp.sum(target * jnp.tanh(convolve(x, kernel) / 30))
+        return jnp.sum(target * jnp.tanh(convolve(x, kernel, stride) / 30))
 
     def plain(x, kernel):
-        return jnp.sum(target * jnp.tanh(convolution._convolve(x, kernel, 1) / 30))
+        return jnp.sum(target * jnp.tanh(convolution._convolve(x, kernel, stride) / 30))
 
     for ours, theirs in zip(jax.grad(own, (0, 1))(x, kernel), jax.grad(plain, (0, 1))(x, kernel), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
