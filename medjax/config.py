@@ -110,7 +110,8 @@ def decode(node: Json, where: str = "experiment") -> Any:
     if "class" in node:
         cls = _resolve(node["class"], where)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-            raise InputError(f"{where}: '{node['class']}' is not a dataclass")
+            hint = '; a function is named by "def"' if callable(cls) and not isinstance(cls, type) else ""
+            raise InputError(f"{where}: '{node['class']}' is not a dataclass{hint}")
         return _build(cls, settings, where)
     if "def" in node:
         function = _resolve(node["def"], where)
@@ -283,7 +284,9 @@ def _conform(value: Any, hint: Any, where: str) -> Any:
     """Return the value if it is of the type, whole numbers turned into floats where floats are meant."""
     fits, value = _fit(value, hint)
     if not fits:
-        raise InputError(f"{where}: {_show(value)} is not of type {_name(hint)}")
+        unnamed = isinstance(value, dict) and not {"class", "def"} & set(value)
+        advice = '; an object names its "class", a function its "def"' if unnamed else ""
+        raise InputError(f"{where}: {_show(value)} is not of type {_name(hint)}{advice}")
     return value
 
 

@@ -51,6 +51,13 @@ def test_names_outside_the_allowed_roots_are_refused(name):
         config.decode({"def": name})
 
 
+def test_a_function_that_is_not_named_as_one_gets_advice(small):
+    with pytest.raises(InputError, match='a function is named by "def"'):
+        config.override(small, ['mix={"class": "medjax.augment.mixup", "alpha": 0.2}'])
+    with pytest.raises(InputError, match='a function its "def"'):
+        config.override(small, ['mix={"function": "medjax.augment.mixup", "alpha": 0.2}'])
+
+
 def test_override_changes_one_key_and_keeps_the_rest(small):
     changed = config.override(small, ["training.duration.steps=7", "model.hidden=[4, 4]", "optimizer.transform.b1=0.5"])
     assert changed.training.duration.steps == 7

@@ -15,7 +15,7 @@ from medjax.augment import cutmix, mixup
 from medjax.experiment import Data, Duration, Experiment, Optimizer, Training, resolve
 from medjax.keys import named
 from medjax.models import Perceptron
-from medjax.tasks import Classification, Regression
+from medjax.tasks import Classification, MultiLabel, Ordinal, Regression
 from medjax.training.programs import model_input_shapes
 from medjax.training.state import initialise
 from medjax.training.step import train_step
@@ -110,6 +110,32 @@ def test_unknown_values_of_a_regression_take_no_part():
     total = sum(np.nansum(part * (outputs - values) ** 2) for values, part in parts)
     np.testing.assert_allclose(sums["loss"], total, rtol=1e-5)
     np.testing.assert_allclose(sums["weight"], sum(part[~np.isnan(values)].sum() for values, part in parts), rtol=1e-5)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.variables))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        MultiLabel(classes=("a", "b", "c")),
+        Ordinal(),
+        Ordinal(loss="softmax"),
+        Regression(loss="quantile", quantiles=(0.1, 0.5, 0.9), standardise=False),
+    ],
+)
+def test_every_task_weighs_the_losses_of_both_targets(task):
+    experiment, batch = made(SOFT, task), batch_of()
+    answers = np.random.default_rng(1).integers(0, 2, (CASES, 3)).astype(np.float32)
+    answers[:6, 1] = np.nan  # unknown
+    batch |= {"labels": jnp.asarray(answers)}
+    state = fresh(experiment)
+    after, sums = compiled(experiment)(state, batch)
+    mixed, other, share = drawn(experiment, state, batch)
+    outputs = experiment.model.apply(state.variables, mixed["image"], train=False)
+    total = weight = 0.0
+    for rows, part in ((batch, share), (other, 1 - share)):
+        each, known = experiment.task.losses(outputs, {**rows, "weight": part * rows["weight"]}, {})
+        total, weight = total + float((each * known).sum()), weight + float(known.sum())
+    np.testing.assert_allclose([sums["loss"], sums["weight"]], [total, weight], rtol=1e-5)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.variables))
 
 
