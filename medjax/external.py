@@ -10,6 +10,7 @@ import numpy as np
 from medjax.data import dataset as datasets
 from medjax.data.case import Case
 from medjax.data.origins import Folder
+from medjax.data.origins.elsewhere import images_to_judge, images_to_predict
 from medjax.data.origins.table import Table, read_cases
 from medjax.data.readers.images import read_images
 from medjax.data.readers.npz import read_npz
@@ -18,14 +19,16 @@ from medjax.data.source import MemorySource, Source, concatenate
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions, ensemble, outputs
 from medjax.metrics.ordinal import median_grade
-from medjax.predictor import Predictor
+from medjax.predictor import Predictor, shapes
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 """Ends of the names of files that are read as tables."""
 
 
 def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
-    """Read files to predict: image files, an npz, or a CSV of table rows; several of a kind may be given.
+    """Read files to predict: image files, an npz, a CSV of table rows; for images also folders and CSVs that list them.
+
+    Several of a kind may be given.
 
     Raises:
         InputError: a missing or broken file, by its name.
@@ -35,6 +38,8 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
     for path in paths:
         if path.suffix.lower() == ".npz":
             cases += read_npz(path)
+        elif _holds_images(model, path):
+            cases += images_to_predict(_folder(model, path), path, _channels(model))
         elif path.name.lower().endswith(TABLES):
             cases += _read_rows(model, path)
         else:
@@ -52,17 +57,20 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
 
 
 def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path | None = None) -> Source:
-    """Return labelled cases for external validation: from an npz, a CSV, or a prepared data set (all of its splits).
+    """Return labelled cases for external validation: from an npz, a CSV, a folder, or a data set (all of its splits).
 
     Args:
         model: the run that will be judged.
-        name: a file, or the name of a data set.
+        name: a file or folder, or the name of a data set. A run on images takes a folder for each class, or a CSV that
+            lists images.
         target: the CSV's target column; None: that of the run's own table, else the run's target key.
         data_dir: folder of original data files.
     """
     path, task = Path(name), model.experiment.task
     if path.suffix.lower() == ".npz":
         return MemorySource(read_npz(path))
+    if _holds_images(model, path):
+        return MemorySource(images_to_judge(_folder(model, path), path, task.classes, _channels(model)))
     if path.name.lower().endswith(TABLES):
         origin = model.experiment.data.origin
         own = origin.target if isinstance(origin, Table) else task.target
@@ -76,6 +84,22 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
             "external validation needs the same classes"
         )
     return concatenate([datasets.open_split(dataset, split) for split in dataset.splits])
+
+
+def _holds_images(model: Predictor, path: Path) -> bool:
+    """Whether a folder or a CSV is one of images: of a run that takes images and no table."""
+    inputs = model.experiment.data.inputs
+    return "image" in inputs and "table" not in inputs and (path.is_dir() or path.name.lower().endswith(TABLES))
+
+
+def _folder(model: Predictor, path: Path) -> Folder:
+    """How the run's own images were read; a run on a public data set reads folders and lists of the usual form."""
+    origin = model.experiment.data.origin
+    return origin if isinstance(origin, Folder) else Folder(path=str(path))
+
+
+def _channels(model: Predictor) -> int:
+    return shapes(model.record)["image"].shape[-1]
 
 
 def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[Case]:

@@ -136,8 +136,15 @@ def evaluate_external(
         about.pop(key, None)
     if len(predictions.values) > 1:
         about["title"] += f", mean of {len(predictions.values)} models"
-    if seen := _seen(model, listed, data_dir):
-        about["leak"] = f"{seen} of {len(listed)} cases are identical to cases of the data that this run was trained on"
+    try:
+        if seen := _seen(model, listed, data_dir):
+            about["leak"] = (
+                f"{seen} of {len(listed)} cases are identical to cases of the data that this run was trained on"
+            )
+    except InputError as error:  # whoever validates elsewhere need not have the training data
+        about["unchecked"] = (
+            f"whether any of these cases was trained on, since the run's own data are not here: {error}"
+        )
     if not np.any(predictions.id != predictions.group):
         about["patients"] = "patients unknown (taken as independent)"
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name).stem)

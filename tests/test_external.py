@@ -164,3 +164,26 @@ def test_labels_above_the_threshold_are_listed_and_grades_are_the_median(model):
     three = of(Ordinal(classes=("a", "b", "c")))
     (grade,) = rows(external.prediction_csv(three, predictions([[[0.3, 0.3, 0.4]]], ("a", "b", "c"), "grade")))
     assert grade["prediction"] == "b"  # the most probable one would be c
+
+
+@pytest.fixture
+def image_model(model):
+    import dataclasses
+
+    data = dataclasses.replace(model.experiment.data, inputs=("image",))
+    record = {**model.record, "data": {**model.record["data"], "shapes": {"image": [[5, 4, 1], "uint8"]}}}
+    return dataclasses.replace(model, experiment=dataclasses.replace(model.experiment, data=data), record=record)
+
+
+def test_a_run_on_images_takes_folders_and_lists_of_them(image_model, tmp_path):
+    for name in ("well/a.png", "sick/b.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(np.full((5, 4), 9, np.uint8)).save(tmp_path / name)
+    listed = write(tmp_path / "list.csv", "path,label\nwell/a.png,well\n")
+    assert [case["id"] for case in external.read_inputs(image_model, [tmp_path])] == ["sick/b.png", "well/a.png"]
+    assert [case["id"] for case in external.read_inputs(image_model, [listed])] == ["well/a.png"]
+    judged = external.cases(image_model, str(tmp_path))
+    assert [judged[i]["label"] for i in range(len(judged))] == [0, 1]
+    assert external.cases(image_model, str(listed))[0]["label"] == 1
+    with pytest.raises(InputError, match="more than once"):
+        external.read_inputs(image_model, [tmp_path, listed])

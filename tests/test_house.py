@@ -12,7 +12,7 @@ LONGEST = 450  # lines of a file
 ROOMS = [
     "errors", "config", "keys", "metrics", "losses", "data", "preprocess", "augment", "models", "tasks", "experiment",
     "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "results", "external", "report", "facts",
-    "fit", "run", "new", "cli",
+    "fit", "run", "new", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def results_table(evaluation: dict, header: dict | None = None) -> str:
 
     Header keys: `title`, `validation` (kind, such as "INTERNAL cross-validation" or "EXTERNAL"), `folds`, `seeds`,
     `positive`, `cases`, `patients` (a number, or "patients unknown (taken as independent)"), `excluded`, `missing`,
-    `duplicates`, `plan` (hash), `opening` (line), `leak` (line), `name` (of our column).
+    `duplicates`, `plan` (hash), `opening` (line), `leak` and `unchecked` (lines), `name` (of our column).
     """
     header = header or evaluation.get("about", {})
     lines = [*_heading(evaluation, header), "", *_body(evaluation, header)]
@@ -157,6 +157,7 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         parts.append(f"plan {header['plan']}")
     lines = _join(title.split("; ")) + _join([part for part in parts if part])
     lines += _wrap(f"LEAK: {header['leak']}") if header.get("leak") else []
+    lines += _wrap(f"NOT CHECKED: {header['unchecked']}") if header.get("unchecked") else []
     return lines + (_wrap(str(header["opening"])) if header.get("opening") else [])
 
 

@@ -117,7 +117,7 @@ class Folder:
             files = [(file.name, file.size, file.changed) for file in walk(root)]
         else:
             manifest = _manifest(self, root)
-            paths = read_paths(manifest, _columns(self), (root, manifest.parent))
+            paths = read_paths(manifest, columns(self), (root, manifest.parent))
             files = [
                 (name, path.stat().st_size, path.stat().st_mtime_ns) if path else (name, 0, 0) for name, path in paths
             ]
@@ -166,7 +166,8 @@ def _manifest(origin: Folder, root: Path) -> Path:
     return outside if outside.is_file() and not inside.exists() else inside
 
 
-def _columns(origin: Folder) -> Columns:
+def columns(origin: Folder) -> Columns:
+    """Return which columns of a manifest say what."""
     targets = {"label": (origin.label_column,), "labels": origin.label_columns, "value": (origin.value_column or "",)}
     return Columns(
         path=origin.path_column,
@@ -189,7 +190,7 @@ def _listing(origin: Folder, root: Path, fingerprint: str) -> _Listing:
     else:
         source = _manifest(origin, root)
         places = (root, source.parent)
-        entries, notes = read_manifest(source, source.name, _columns(origin), places, origin.classes)
+        entries, notes = read_manifest(source, source.name, columns(origin), places, origin.classes)
     if origin.group_pattern:
         entries = [roster.with_patient(entry, origin.group_pattern) for entry in entries]
     entries, found = roster.parted(roster.one_file_one_case(entries), source)

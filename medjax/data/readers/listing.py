@@ -138,6 +138,22 @@ def list_tree(root: Path) -> tuple[list[Entry], tuple[str, ...], tuple[str, ...]
     return entries, tuple(classes), tuple(note for note in notes if note)
 
 
+def list_images(root: Path) -> list[tuple[str, Path]]:
+    """List the images anywhere below a folder, sorted: the path relative to it, and the file.
+
+    Raises:
+        InputError: a link that leads nowhere or out of the folder.
+    """
+    found = []
+    for file in walk(root):
+        path = root / file.name
+        if file.name.lower().endswith(_ENDINGS) or _is_image(path):
+            if problem := _problem(root, file, 2, file.link and path.is_dir()):
+                raise InputError(f"{root}: {_shown(file.name)}: {problem}.")
+            found.append((_shown(file.name), path))
+    return found
+
+
 def leads_out(path: Path, root: Path) -> bool:
     """Say whether a file lies outside a folder once all links are followed."""
     return not os.path.realpath(path).startswith(os.path.join(os.path.realpath(root), ""))
