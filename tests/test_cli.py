@@ -436,7 +436,7 @@ def test_mistakes_in_images(image, tmp_path):
         "rgb.png": "case 'rgb.png', key 'image': 3 channels where 1 are expected",
         "text.png": "text.png: this is no image that can be read",
         "absent.png": "absent.png: there is no such file",
-        ".": "there is no such file",
+        ".": "rgb.png: it is in colour",
     }.items():
         assert message in mistake(typed(["predict", folder, tmp_path / name]))
 

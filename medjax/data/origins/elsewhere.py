@@ -81,4 +81,4 @@ def _image(origin: Folder, file: Path, where: str, source: Path, channels: int) 
     try:
         return read_image(file, 3 if channels == 3 else 1, origin.dtype)
     except ImageError as error:
-        raise InputError(f"{source}: {where}: {error.what}.") from error
+        raise InputError(f"{source}: {where}: {error.what}; this run's images have {channels} channel(s).") from error

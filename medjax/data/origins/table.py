@@ -100,13 +100,13 @@ class Table:
         return tuple(names)
 
     def fingerprint(self) -> str:
-        """Hash the settings and the content of the file (SHA-256 as hex); where the file lies does not matter."""
+        """Hash the settings and the content of the file (SHA-256 as hex), and its name, which messages hold; not where it lies."""
         path = find_file(self.path)
         try:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise InputError(f"{path}: there is no such file, or it cannot be read ({error.strerror}).") from error
-        settings = {**dataclasses.asdict(self), "path": "", "format": _FORMAT, "content": content}
+        settings = {**dataclasses.asdict(self), "path": path.name, "format": _FORMAT, "content": content}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
     def facts(self) -> Facts:

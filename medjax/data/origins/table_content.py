@@ -71,7 +71,7 @@ class Content:
             return None
         reasons = self.wrong[row]
         more = f"; {len(reasons) - 3} more" if len(reasons) > 3 else ""
-        return Problem(f"{self.path}, line {self.lines[row]}", "; ".join(reasons[:3]) + more)
+        return Problem(f"{self.path.name}, line {self.lines[row]}", "; ".join(reasons[:3]) + more)
 
     def case(self, row: int) -> Case:
         """The case of a usable row."""

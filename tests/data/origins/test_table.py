@@ -164,7 +164,7 @@ def test_an_unusable_row_is_a_problem_by_line_and_column(tmp_path, rows, line, w
         origin = table(tmp_path, rows, on_error=on_error)
         assert origin.facts().counts == {"all": 5}
         (problem,) = [case for case in origin.cases("all") if isinstance(case, Problem)]
-        assert problem.where == f"{origin.path}, line {line}"
+        assert problem.where == f"{Path(origin.path).name}, line {line}"
         assert problem.what.startswith(words)
         assert "p2" not in str(problem)
     assert datasets.prepare("skipping", origin=origin).skipped == ((problem.where, problem.what),)
@@ -258,8 +258,12 @@ def test_a_configuration_holds_it():
 def test_an_edited_file_or_setting_has_another_fingerprint_and_a_moved_one_has_not(tmp_path):
     origin = table(tmp_path)
     first = origin.fingerprint()
-    (tmp_path / "u.csv").write_bytes((tmp_path / "t.csv").read_bytes())
-    assert dataclasses.replace(origin, path=str(tmp_path / "u.csv")).fingerprint() == first
+    for name in ("else/t.csv", "u.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((tmp_path / "t.csv").read_bytes())
+    assert dataclasses.replace(origin, path=str(tmp_path / "else" / "t.csv")).fingerprint() == first
+    # Prepared cases keep messages that name the file, so one of another name is prepared anew.
+    assert dataclasses.replace(origin, path=str(tmp_path / "u.csv")).fingerprint() != first
     assert dataclasses.replace(origin, attributes=("site",)).fingerprint() != first
     assert table(tmp_path, swap(0, "40", "43")).fingerprint() != first
     with pytest.raises(InputError, match="nowhere.csv"):
