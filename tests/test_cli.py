@@ -16,6 +16,7 @@ from PIL import Image
 
 from medjax import cli, external, run
 from medjax.data.dataset import open_split, prepare
+from medjax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 TABLE = """
@@ -193,6 +194,17 @@ def test_other_data_are_labelled_external_and_judged_under_the_frozen_plan(table
     assert judged["about"]["plan"] == record["plan_hash"][:8]
     assert judged["metrics"]["auroc"]["cases"] == len(cases)
     assert (folder / "predictions/external_other_clinic.csv").exists()
+
+
+def test_other_data_are_judged_though_the_training_data_are_not_at_hand(table, cases, tmp_path, monkeypatch):
+    def absent(*arguments):
+        raise InputError("scans: there is no such folder.")
+
+    monkeypatch.setattr(run.datasets, "prepare", absent)
+    code, out, err = typed(["evaluate", table[0], "--data", write_csv(tmp_path / "far away.csv", cases)])
+    assert (code, err) == (0, "")
+    assert "NOT CHECKED: whether any of these cases was trained on" in " ".join(out.split())
+    assert "scans: there is no such folder." in " ".join(out.split())
 
 
 def test_a_csv_is_predicted_and_the_class_follows_the_frozen_threshold(table, cases, tmp_path):
