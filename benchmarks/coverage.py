@@ -5,11 +5,12 @@
 Every row states the classes' expected sizes, cases a patient and folds. Truths are those of 200,000 cases. The Monte
 Carlo error of a coverage of .95 is .0049 with 2,000 repetitions, .0024 with the 8,000 of the rows that are cheap or lie
 near a limit. "low" and "high" mark coverage outside .93 to .97; the last lines list these rows, with the share of the
-draws in which the interval carried a warning. Two kinds of population lie beyond the promise of .93 to .97 and are counted
-apart: fewer than 30 patients a class, and populations made to break an interval (a mean of squares without a variance, or
-30 positives of which most samples hold too few of the rare, badly misjudged ones that make the AUROC). AUROC's "heavy positives" have 1.7 times
-the spread of the negatives, "skewed" ones a long tail towards them (minus a lognormal of sigma .8), and of "mixed" ones a
-tenth score as the negatives do.
+draws in which the interval carried a warning. Three kinds of population lie beyond the promise of .93 to .97 and are
+counted apart: fewer than 30 patients a class; models so good that two wrong answers are expected (a count that small makes
+the coverage of any interval jump); and populations made to break an interval (a mean of squares without a variance, or 30
+positives of which most samples hold too few of the rare, badly misjudged ones that make the AUROC). AUROC's "heavy
+positives" have 1.7 times the spread of the negatives, "skewed" ones a long tail towards them (minus a lognormal of sigma
+.8), and of "mixed" ones a tenth score as the negatives do.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from medjax.evidence.setting import BINARY, MULTI_CLASS, REGRESSION, Setting
 from medjax.metrics import classification
 
 LARGE = 200_000
-SMALL, HOSTILE = "below 30 a class", "made to break the interval"
+SMALL, HOSTILE, FLAWLESS = "below 30 a class", "made to break the interval", "two wrong answers expected"
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]  # values, target, patient, fold
 
 
@@ -278,11 +279,15 @@ def scenarios() -> list[Scenario]:
         Scenario(f"40 + 160, {one}, 5 folds", folded(0.2), 200, *rank),
         Scenario(f"3 classes x 40, {one}", several(3, 1.4), 120, *multi),
         Scenario("3 classes x 40 patients x 3", several(3, 1.4, 3), 360, *multi),
+        Scenario(f"40 + 40, {one}, nearly all right", binormal(0.5, 3.0), 80, *binary, times=4),
+        Scenario(f"100 + 100, {one}, nearly all right", binormal(0.5, 3.5), 200, *binary),
+        Scenario(f"45 + 255, {one}, nearly all right", binormal(0.15, 3.5), 300, *binary),
         Scenario(
-            f"3 classes x 40, {one}, nearly all right", several(3, 2.5), 120, *measures("probability", 3, ("auroc",))
+            "80 patients x 5, class by patient, nearly all right", clustered(0.5, 3.5, 5, 0.5, False), 400, *binary
         ),
+        Scenario(f"3 classes x 40, {one}, nearly all right", several(3, 2.7), 120, *multi),
         Scenario(
-            f"6 classes x 40, {one}, nearly all right", several(6, 3.0), 240, *measures("probability", 6, ("auroc",))
+            f"6 classes x 40, {one}, nearly all right", several(6, 3.0), 240, *measures("probability", 6, MULTI_CLASS)
         ),
         Scenario(f"60, {one}, normal residuals", linear(0.8, math.inf), 60, *values),
         Scenario(f"200, {one}, t(8) residuals", linear(0.9, 8), 200, *values),
@@ -328,6 +333,8 @@ def scenarios() -> list[Scenario]:
         draw = fixed_sizes(positives, negatives, 0.95, shape, 5)
         name = f"{positives} + {negatives} patients x 5, AUROC 0.95{kind}"
         found.append(Scenario(name, draw, 5 * (positives + negatives), *rank))
+    found.append(Scenario(f"40 + 40, {one}, flawless", binormal(0.5, 4.0), 80, *binary, beyond=FLAWLESS))
+    found.append(Scenario(f"3 classes x 40, {one}, flawless", several(3, 3.3), 120, *multi, beyond=FLAWLESS))
     ten = binormal(0.5, 1.5)
     found.append(Scenario(f"10 + 10, {one}", ten, 20, *binary, beyond=SMALL))
     found.append(Scenario(f"5 + 45, {one}, AUROC 0.9", fixed_sizes(5, 45, 0.9), 50, *rank, beyond=SMALL))

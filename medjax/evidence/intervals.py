@@ -1,7 +1,8 @@
 """Confidence intervals whose unit is the patient.
 
-With one case a patient: Wilson for proportions, DeLong on the logit scale for AUROC. With several: influence values are
-summed by patient (Obuchowski, Biometrics 53:567, 1997), and proportions use Wilson with the effective number of cases.
+With one case a patient: Wilson for proportions, a score interval for their mean, DeLong on the logit scale for AUROC.
+With several: influence values are summed by patient (Obuchowski, Biometrics 53:567, 1997), and proportions use Wilson with
+the effective number of cases.
 In cross-validation only pairs within a fold count; such an interval is conditional on the fold models. How often each
 interval covers the truth is simulated in `benchmarks/coverage.py`.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
+from scipy.optimize import brentq
 
 from medjax.metrics import classification
 
@@ -101,6 +103,15 @@ def count_patients(patient: Patients, cases: Bool[np.ndarray, " cases"]) -> int:
 
 # Proportions.
 
+FEW = 5  # patients that differ from the rest: with fewer, coverage swings as the truth nears the limit
+
+
+def near_a_limit(differing: int, patients: int) -> str:
+    """The warning where so few patients differ; none where no one does, since the interval then holds the limit."""
+    if not 0 < differing < FEW:
+        return ""
+    return f"only {differing} of {patients} patients differ from the rest: coverage is .84 to 1 so near a limit"
+
 
 def wilson(successes: float | int, total: float | int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval; counts may be effective ones, not whole. Source: Wilson, JASA 22:209 (1927)."""
@@ -141,21 +152,48 @@ def proportion(success: Cases, patient: Patients, level: float = 0.95) -> Interv
     total = effective_total(success, patient, level)
     share = float(np.mean(success))
     low, high = wilson(share * total, total, level)
-    return Interval(share, low, high, level, "Wilson, cases clustered by patient" if clustered else "Wilson")
+    rarer = np.asarray(success).astype(bool) == (share < 0.5)
+    warning = near_a_limit(count_patients(patient, rarer), len(np.unique(patient)))
+    method = "Wilson, cases clustered by patient" if clustered else "Wilson"
+    return Interval(share, low, high, level, method, warning=warning)
 
 
-def mean_of_independent(parts: list[Interval], level: float = 0.95) -> Interval:
-    """The mean of shares of disjoint sets of cases, such as a balanced accuracy, from the shares' own intervals.
+def mean_of_shares(parts: list[Shaped[np.ndarray, "_"]], level: float = 0.95) -> Interval:
+    """The mean of shares of disjoint sets of independent cases, such as a balanced accuracy: a score interval.
 
-    Method of variance estimates recovery: Zou & Donner, Stat. Med. 27:1693 (2008).
+    `parts` holds 0 or 1 for the cases of each set. An end is the mean whose most probable shares lie just as far from
+    the observed mean as `level` allows, with the variance of those shares: Wilson's interval where there is one set,
+    Mee's where two are subtracted. Source: Martin Andres et al., Stat. Methods Med. Res. 20:369 (2011).
     """
-    if any(part.reason for part in parts):
+    if any(not len(part) for part in parts):
         return undefined("a class has no case", level)
-    estimate = float(np.mean([part.estimate for part in parts]))
-    below = math.sqrt(sum((part.estimate - part.low) ** 2 for part in parts)) / len(parts)
-    above = math.sqrt(sum((part.high - part.estimate) ** 2 for part in parts)) / len(parts)
-    method = f"Zou-Donner from {parts[0].method}"
-    return Interval(estimate, max(estimate - below, 0.0), min(estimate + above, 1.0), level, method)
+    total = np.array([len(part) for part in parts], np.float64)
+    successes = np.array([np.sum(part) for part in parts], np.float64)
+    estimate = float(np.mean(successes / total))
+
+    def shares(multiplier: float) -> np.ndarray:
+        """The most probable shares with a given mean, by Lagrange multiplier: x/p - (n - x)/(1 - p) = multiplier."""
+        sums = multiplier + total
+        root = np.sqrt(np.maximum(sums**2 - 4 * multiplier * successes, 0.0))
+        positive = 2 * successes / np.where(sums > 0, np.maximum(sums + root, 1e-300), 1.0)
+        return np.where(sums > 0, positive, (sums - root) / (2 * multiplier if multiplier else 1.0))
+
+    def distance(multiplier: float) -> float:
+        found = shares(multiplier)
+        deviation = math.sqrt(float(np.sum(found * (1 - found) / total))) / len(parts)
+        return abs(estimate - float(found.mean())) - normal_quantile(level) * deviation
+
+    def end(sign: float) -> float:
+        # The mean falls as the multiplier grows. A share of 1 stays until it exceeds that set, a share of 0 for ever
+        # (for the upper end the other way round).
+        held = np.where(successes == (0 if sign > 0 else total), math.inf, total * np.isin(successes / total, (0, 1)))
+        near, far = float(held.min()) * (1 + 1e-9) + 1e-9, 1e6 * float(total.max())
+        return estimate if math.isinf(near) else float(shares(brentq(distance, sign * near, sign * far)).mean())
+
+    low, high = min(end(1.0), estimate), max(end(-1.0), estimate)
+    cases, right = int(total.sum()), int(successes.sum())
+    warning = near_a_limit(min(right, cases - right), cases)
+    return Interval(estimate, low, high, level, "score interval of the mean of shares", warning=warning)
 
 
 def f1(predicted: Cases, target: Cases, patient: Patients, level: float = 0.95) -> Interval:
@@ -166,7 +204,7 @@ def f1(predicted: Cases, target: Cases, patient: Patients, level: float = 0.95) 
     if share.reason:
         return undefined("neither a positive case nor a positive prediction", level)
     estimate, low, high = (2 * j / (1 + j) for j in (share.estimate, share.low, share.high))
-    return Interval(estimate, low, high, level, f"{share.method} on TP/(TP+FP+FN)")
+    return Interval(estimate, low, high, level, f"{share.method} on TP/(TP+FP+FN)", warning=share.warning)
 
 
 # Functions of the confusion matrix.
@@ -207,4 +245,5 @@ def matrix_metric(
     half = t_quantile(level, patients - 1) * math.sqrt(variance) * derivative(centre)
     low, high = back(forward(centre) - half), back(forward(centre) + half)
     method = f"delta method by patient, {scale} scale"
-    return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)), level, method)
+    warning = near_a_limit(count_patients(patient, np.asarray(predicted != target)), patients)
+    return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)), level, method, warning=warning)

@@ -15,7 +15,7 @@ from medjax.evidence.intervals import SCALES, Cases, Interval, Patients, patient
 Metric = Callable[[np.ndarray | None], np.ndarray]
 Moments = tuple[np.ndarray, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]]
 JACKKNIFE_PATIENTS = 1000  # up to here leaving out each patient once is both cheaper and closer to the nominal level
-SQUARE_INFLATION = 12.0  # chosen by simulation over normal, t(8) and t(5) residuals and 20 to 200 patients
+INFLATION = 12.0  # chosen by simulation: squares of normal, t(8), t(5) residuals, 20 to 200 patients; losses of classes
 STUDENTISED_PATIENTS = 5000  # beyond, the bootstrap's correction of Student's quantile is nothing
 ONE_PATIENT = 0.4  # share of the variance from which one patient is worth a word
 _CHUNK = 250_000  # weights held at a time: 2 MB stay in the cache of a processor
@@ -85,11 +85,11 @@ def smooth(
     resamples: int = 1000,
     seed: int = 0,
     extra_variance: float = 0.0,
-    factor: float = 1.0,
 ) -> Interval:
     """Interval of any weighted metric, symmetric on a scale, with Student's quantile for the number of patients.
 
-    `metric` maps weights (..., cases), or None for all cases once, to (...). The variance is multiplied by `factor`; `extra_variance` is then added, on the metric's own scale.
+    `metric` maps weights (..., cases), or None for all cases once, to (...). `extra_variance` is added on the
+    metric's own scale.
     """
     estimate = float(metric(None))
     patients = int(patient.max()) + 1
@@ -97,7 +97,7 @@ def smooth(
         return undefined("undefined for these cases" if not math.isfinite(estimate) else "too few patients", level)
     error, how = standard_error(metric, patient, resamples=resamples, seed=seed)
     forward, derivative, back = SCALES[scale]
-    error = math.sqrt(factor * error**2 + extra_variance) * float(derivative(estimate))
+    error = math.sqrt(error**2 + extra_variance) * float(derivative(estimate))
     if not math.isfinite(error) or error == 0.0:
         return undefined("no variation between patients to make an interval from", level, estimate)
     half = t_quantile(level, patients - 1) * error
@@ -166,10 +166,10 @@ def studentised(
     return Interval(estimate, ends[0], ends[1], level, f"{how}, {scale} scale", warning=warning)
 
 
-def mean_square(values: Cases, patient: Patients, level: float = 0.95) -> Interval:
-    """Interval of the mean of squared errors, by patient, on the log scale.
+def skewed_mean(values: Cases, patient: Patients, level: float = 0.95) -> Interval:
+    """Interval of the mean of skewed values, such as squared errors or log losses, by patient, on the log scale.
 
-    Squares are so skewed that a sample without its rare large errors looks both good and certain. Hence Student's
+    They are so skewed that a sample without its rare large errors looks both good and certain. Hence Student's
     quantile with Satterthwaite's degrees of freedom (Biometrics Bull. 2:110, 1946) from the fourth moments, a centre
     moved up by the variance on the log scale, and a variance times 1 + 12 / patients.
     """
@@ -185,7 +185,7 @@ def mean_square(values: Cases, patient: Patients, level: float = 0.95) -> Interv
     variance = patients / (patients - 1) * float(influence @ influence)
     if variance <= 1e-24:
         return undefined("no variation between patients to make an interval from", level, estimate)
-    variance *= 1 + SQUARE_INFLATION / patients
+    variance *= 1 + INFLATION / patients
     degrees = max(2 * variance**2 / float((influence**4).sum()), 3.0)
     centre, half = math.log(estimate) + variance, t_quantile(level, degrees) * math.sqrt(variance)
     share = float((influence**2).max() / (influence @ influence))
@@ -198,7 +198,7 @@ def mean_square(values: Cases, patient: Patients, level: float = 0.95) -> Interv
 
 
 def mean_on_log_scale(values: Cases) -> Moments:
-    """Mean of positive per-case values (Brier score, log loss, squared or absolute error), on the log scale."""
+    """Mean of positive per-case values, such as absolute errors, on the log scale."""
     values = np.asarray(values, np.float64)
 
     def function(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
 
-from medjax.evidence import resampling
-from medjax.evidence.auprc import auprc_influence
+from medjax.evidence import intervals, resampling
+from medjax.evidence.auprc import auprc, auprc_influence
 from medjax.evidence.multi_label import linear_difference, multi_label_auprc, point, seed_variance
 from medjax.evidence.setting import LABELS, Setting
 from medjax.metrics import classification
@@ -44,3 +45,34 @@ def test_for_many_patients_it_agrees_with_the_jackknife(monkeypatch):
             assert error == pytest.approx(expected, rel=0.05), name
         both = np.stack([values, values])
         assert seed_variance(name, both, other[None], setting, setting) == pytest.approx(error**2)
+
+
+def scores(seed: int, distance: float, size: int = 90) -> tuple[np.ndarray, np.ndarray]:
+    rng, target = np.random.default_rng(seed), np.repeat([0, 1], [size - size // 3, size // 3])
+    return rng.normal(size=size) + distance * target, target
+
+
+@pytest.mark.parametrize("distance", [0.0, 1.0, 3.0])
+def test_the_interval_is_symmetric_on_the_logit_scale_around_a_centre_moved_towards_a_half(distance):
+    score, target = scores(2, distance)
+    found = auprc(score, target, np.arange(90))
+    error, _ = resampling.standard_error(lambda w: classification.auprc(score, target, w), np.arange(90))
+    p = float(classification.auprc(score, target))
+    error = np.sqrt(0.92 * (1 - 1.5 / 30) * error**2 + 0.3 * p * (1 - p) / 30**2) / (p * (1 - p))
+    logits = np.log(np.array([found.low, found.high]) / (1 - np.array([found.low, found.high])))
+    assert np.diff(logits)[0] == pytest.approx(2 * stats.t.ppf(0.975, 89) * error)
+    shift = np.log(p / (1 - p)) - logits.mean()
+    assert shift == pytest.approx(min(max(p - 0.5, 0) * error**2, 0.4 * error), abs=1e-9)
+    assert found.estimate == p
+
+
+def test_the_interval_is_of_patients_and_defined_at_its_limit():
+    score, target = scores(3, 1.5)
+    alone = auprc(score, target, np.arange(90))
+    often = auprc(np.repeat(score, 3), np.repeat(target, 3), np.repeat(np.arange(90), 3))
+    # Repeated cases are tied, which moves no precision.
+    np.testing.assert_allclose([often.low, often.high], [alone.low, alone.high], rtol=1e-9)
+    perfect = auprc(target + 0.0, target, np.arange(90))
+    assert (perfect.low, perfect.high) == (intervals.wilson(30, 30)[0], 1.0)
+    assert auprc(score, np.zeros(90), np.arange(90)).reason
+    assert auprc(score, target, np.arange(90) // 45).reason == "too few patients"

@@ -43,7 +43,7 @@ def test_no_interval_is_far_off(benchmark, monkeypatch):
 @pytest.mark.slow
 def test_coverage_is_93_to_97_percent(benchmark):
     for number, scenario in enumerate(benchmark.scenarios()):
-        if scenario.small or "heavy" in scenario.name or "AUROC" in scenario.name:
+        if scenario.beyond or "heavy" in scenario.name or "AUROC" in scenario.name:
             continue
         for name, row in benchmark.simulate(scenario, 2000, number, 200).items():
             slack = 2 * np.sqrt(0.95 * 0.05 / 2000)

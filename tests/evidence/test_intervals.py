@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from medjax.evidence import auroc, intervals, resampling
 from medjax.metrics import classification, regression
@@ -31,6 +32,51 @@ def test_wilson_agrees_with_newcombes_published_examples():
     }.items():
         np.testing.assert_allclose(intervals.wilson(successes, total), expected, atol=5e-5)
     assert intervals.wilson(20, 20)[1] == 1.0
+
+
+def share(successes: int, total: int) -> np.ndarray:
+    return np.repeat([1, 0], [successes, total - successes])
+
+
+def test_the_mean_of_one_share_is_wilsons_and_of_two_is_mees():
+    for successes, total in ((81, 263), (0, 20), (20, 20), (1, 29), (28, 29)):
+        found = intervals.mean_of_shares([share(successes, total)])
+        np.testing.assert_allclose([found.low, found.high], intervals.wilson(successes, total), rtol=1e-8)
+    # Newcombe, Stat. Med. 17:873 (1998), table II, method 5: p1 - p2 is twice the mean of p1 and 1 - p2, minus 1.
+    for (a, m, b, n), expected in {
+        (56, 70, 48, 80): (0.0533, 0.3377),
+        (9, 10, 3, 10): (0.1821, 0.8370),
+        (6, 7, 2, 7): (0.0544, 0.8478),
+        (0, 10, 0, 20): (-0.1611, 0.2775),
+        (10, 10, 0, 20): (0.7225, 1.0),
+    }.items():
+        found = intervals.mean_of_shares([share(a, m), share(n - b, n)])
+        np.testing.assert_allclose([2 * found.low - 1, 2 * found.high - 1], expected, atol=6e-5)
+
+
+def test_the_mean_of_shares_is_where_the_score_test_rejects():
+    parts = [share(36, 40), share(80, 90), share(5, 40)]
+    found = intervals.mean_of_shares(parts)
+    counts, totals = np.array([36.0, 80, 5]), np.array([40.0, 90, 40])
+
+    def score(mean: float) -> float:
+        """The score statistic with the most probable shares of this mean, by a general optimiser."""
+        fitted = optimize.minimize(
+            lambda p: -np.sum(counts * np.log(p) + (totals - counts) * np.log(1 - p)),
+            np.full(3, mean),
+            constraints={"type": "eq", "fun": lambda p: p.mean() - mean},
+            bounds=[(1e-6, 1 - 1e-6)] * 3,
+            method="SLSQP",
+            options={"ftol": 1e-14, "maxiter": 500},
+        ).x
+        return ((counts / totals).mean() - mean) / np.sqrt(np.sum(fitted * (1 - fitted) / totals) / 9)
+
+    np.testing.assert_allclose([score(found.low), score(found.high)], [1.95996, -1.95996], atol=2e-3)
+    mirrored = intervals.mean_of_shares([1 - part for part in parts])
+    np.testing.assert_allclose([mirrored.low, mirrored.high], [1 - found.high, 1 - found.low], atol=1e-9)
+    many = intervals.mean_of_shares([share(40, 40)] * 50 + [share(3, 7)])
+    assert 0 < many.low < many.estimate < many.high < 1
+    assert intervals.mean_of_shares([share(3, 4), share(0, 0)]).reason == "a class has no case"
 
 
 @pytest.mark.parametrize("seed", range(3))
