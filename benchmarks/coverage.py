@@ -289,7 +289,7 @@ def scenarios() -> list[Scenario]:
         Scenario(
             f"6 classes x 40, {one}, nearly all right", several(6, 3.0), 240, *measures("probability", 6, MULTI_CLASS)
         ),
-        Scenario(f"60, {one}, normal residuals", linear(0.8, math.inf), 60, *values),
+        Scenario(f"60, {one}, normal residuals", linear(0.8, math.inf), 60, *values, times=4),
         Scenario(f"200, {one}, t(8) residuals", linear(0.9, 8), 200, *values),
         Scenario("60 patients x 4, normal residuals", linear(0.8, math.inf, 4), 240, *values),
         Scenario(f"60, {one}, heavy t(5) residuals", linear(0.8, 5), 60, *values, times=4),

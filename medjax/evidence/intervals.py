@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from medjax.metrics import classification
 
@@ -188,7 +188,9 @@ def mean_of_shares(parts: list[Shaped[np.ndarray, "_"]], level: float = 0.95) ->
         # (for the upper end the other way round).
         held = np.where(successes == (0 if sign > 0 else total), math.inf, total * np.isin(successes / total, (0, 1)))
         near, far = float(held.min()) * (1 + 1e-9) + 1e-9, 1e6 * float(total.max())
-        return estimate if math.isinf(near) else float(shares(brentq(distance, sign * near, sign * far)).mean())
+        if math.isinf(near):
+            return estimate
+        return float(shares(root_scalar(distance, bracket=(sign * near, sign * far), method="brentq").root).mean())
 
     low, high = min(end(1.0), estimate), max(end(-1.0), estimate)
     cases, right = int(total.sum()), int(successes.sum())
