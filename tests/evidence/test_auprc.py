@@ -58,7 +58,7 @@ def test_the_interval_is_symmetric_on_the_logit_scale_around_a_centre_moved_towa
     found = auprc(score, target, np.arange(90))
     error, _ = resampling.standard_error(lambda w: classification.auprc(score, target, w), np.arange(90))
     p = float(classification.auprc(score, target))
-    error = np.sqrt(0.9 * (1 - 1.5 / 30) * error**2 + 0.3 * p * (1 - p) / 30**2) / (p * (1 - p))
+    error = np.sqrt(0.91 * (1 - 1.5 / 30) * error**2 + 0.3 * p * (1 - p) / 30**2) / (p * (1 - p))
     logits = np.log(np.array([found.low, found.high]) / (1 - np.array([found.low, found.high])))
     assert np.diff(logits)[0] == pytest.approx(2 * stats.t.ppf(0.975, 89) * error)
     shift = np.log(p / (1 - p)) - logits.mean()
