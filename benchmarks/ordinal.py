@@ -20,7 +20,7 @@ import medjax
 from medjax.data.origins.phantom import Phantom
 from medjax.data.split import HashedSplit
 from medjax.evidence.evaluation import evaluate
-from medjax.evidence.predictions import read_csv
+from medjax.evidence.prediction_files import read_csv
 from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training
 from medjax.models import ResNet
 from medjax.preprocess import rescale

@@ -14,7 +14,8 @@ from medjax.data.ledger import Opening
 from medjax.errors import InputError
 from medjax.evidence.decision import choose_threshold
 from medjax.evidence.evaluation import evaluate
-from medjax.evidence.predictions import Predictions, ensemble, write_csv
+from medjax.evidence.prediction_files import write_csv
+from medjax.evidence.predictions import Predictions, ensemble
 from medjax.experiment import Experiment
 from medjax.job import Job
 

@@ -16,7 +16,8 @@ from medjax.data.case import TARGETS, fingerprint
 from medjax.data.dataset import Dataset, Index
 from medjax.data.source import MemorySource
 from medjax.errors import InputError
-from medjax.evidence.predictions import ensemble, read_csv
+from medjax.evidence.prediction_files import read_csv
+from medjax.evidence.predictions import ensemble
 from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training
 from medjax.models import Perceptron
 from medjax.report.screen import Silent

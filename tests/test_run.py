@@ -14,7 +14,8 @@ from medjax import config, folder, job, run
 from medjax.augment import random_affine, random_noise
 from medjax.data.partition import development_source
 from medjax.errors import InputError
-from medjax.evidence.predictions import ensemble, read_csv
+from medjax.evidence.prediction_files import read_csv
+from medjax.evidence.predictions import ensemble
 from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Replicates, Training
 from medjax.models import Perceptron
 from medjax.preprocess import rescale

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from medjax.errors import InputError
-from medjax.evidence.predictions import Predictions, ensemble, known, read_csv, select, write_csv
+from medjax.evidence.prediction_files import read_csv, write_csv
+from medjax.evidence.predictions import Predictions, ensemble, known, select
 
 FIELDS = ("id", "group", "target", "values", "replicate", "seed", "fold")
 
@@ -64,7 +65,7 @@ def test_ensemble_is_the_mean_over_members_and_select_keeps_order():
     ("change", "message"),
     [
         (lambda text: text.replace("0.", "x.", 1), "row 2"),
-        (lambda text: text.replace("fold", "slice", 1), "header"),
+        (lambda text: text.replace("fold", "slice", 1), "unknown column 'slice'"),
         (lambda text: "\n".join(text.split("\n")[:-2]), "same number of rows"),
         (lambda text: text.replace(",11,", ",12,", 1), "disagree"),
         (lambda text: "", "header"),
@@ -146,7 +147,7 @@ def test_a_case_is_known_where_one_of_its_labels_is():
     ("change", "message"),
     [
         (lambda text: text.replace("target_a", "target_z", 1), "same as target_<label>"),
-        (lambda text: text.replace("probability_a", "chance_a", 1), "the outputs must be"),
+        (lambda text: text.replace("probability_a", "probability_z", 1), "the outputs must be"),
         (lambda text: text.replace("target_a,", "", 1), "same as target_<label>"),
     ],
 )
@@ -157,3 +158,75 @@ def test_labels_and_probabilities_must_fit(tmp_path, change, message):
         read_csv(tmp_path / "x.csv")
     with pytest.raises(InputError, match="do not fit the kind"):
         replace(labels(), target=np.zeros(7))
+
+
+def foreign(tmp_path, text: str):
+    path = tmp_path / "foreign.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_of_another_tool_needs_no_more_than_ids_targets_and_probabilities(tmp_path):
+    text = "probability_sick,id,target,probability_well,attribute_site\n0.25,a,sick,0.75,north\n0.9,b,well,0.1,\n.5,c,,.5,x\n"
+    for content in (text, "\ufeff" + text, text.replace("\n", "\r\n"), text + "\n"):
+        found = read_csv(foreign(tmp_path, content))
+        assert found.classes == ("sick", "well")
+        assert found.target.tolist() == [0, 1, -1]
+        assert found.group.tolist() == found.id.tolist() == ["a", "b", "c"]
+        np.testing.assert_array_equal(found.values, [[[0.25, 0.75], [0.9, 0.1], [0.5, 0.5]]])
+        assert found.attributes["site"].tolist() == ["north", "", "x"]
+        assert select(found, np.array([1])).attributes["site"].tolist() == [""]
+    # Positions where no target is a name; names win where classes are called by numbers.
+    assert read_csv(foreign(tmp_path, text.replace(",sick,", ",1,").replace(",well,", ",0,"))).target.tolist() == [
+        1,
+        0,
+        -1,
+    ]
+    numbered = "id,target,probability_1,probability_2\na,1,.5,.5\nb,2,.5,.5\n"
+    assert read_csv(foreign(tmp_path, numbered)).target.tolist() == [0, 1]
+
+
+def test_several_models_a_case_are_told_apart_by_their_seed(tmp_path):
+    text = "id,group,seed,target,prediction\na,p,1,2.5,2\nb,p,1,,3\na,p,2,2.5,4\nb,p,2,,5\n"
+    found = read_csv(foreign(tmp_path, text))
+    np.testing.assert_array_equal(found.values[..., 0], [[2, 3], [4, 5]])
+    assert (found.seed.tolist(), found.kind, found.group.tolist()) == ([1, 2], "value", ["p", "p"])
+
+
+def test_attributes_survive_the_file(tmp_path):
+    predictions = replace(make(), attributes={"sex": np.array(["f", "m", "", "f", "m", "f", "a, b"])})
+    write_csv(tmp_path / "x.csv", predictions)
+    again = read_csv(tmp_path / "x.csv")
+    assert again.attributes["sex"].tolist() == predictions.attributes["sex"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it has nothing"),
+        ("a,1,0.5\nb,2,0.5\n", "is the first row the header"),
+        ("id,target,probability_a,probability_b\n", "no row of predictions"),
+        ("id,probability_a,probability_b\na,.5,.5\n", "the header must name id, target"),
+        ("target,probability_a,probability_b\n0,.5,.5\n", "the header must name id, target"),
+        ("id,target,probability_a\na,0,.5\n", "add the column of the other class"),
+        ("id,target,sex,probability_a,probability_b\na,0,f,.5,.5\n", "attribute_sex"),
+        ("id,id,target,probability_a,probability_b\na,a,0,.5,.5\n", "more than once"),
+        ("id,target,probability_a,probability_b\na,0,.5,.5\na,0,.5,.5\n", "case a stands in rows 2 and 3"),
+        ("id,seed,target,probability_a,probability_b\na,1,0,.5,.5\na,1,0,.5,.5\n", "a seed stands twice"),
+        ("id,target,probability_a,probability_b\na,0,1.5,-.5\n", r"row 2 \(case a\): a probability lies outside"),
+        ("id,target,probability_a,probability_b\na,0,.5,.6\n", "sum to 1.1"),
+        ("id,target,probability_a,probability_b\na,0,nan,.6\n", "NaN"),
+        ("id,target,probability_a,probability_b\na,0,,.6\n", "is no number"),
+        ("id,target,probability_a,probability_b\na,2,.5,.5\n", "target '2' is none of the classes a, b"),
+        ("id,target,probability_a,probability_b\na,a,.5,.5\nb,1,.5,.5\n", r"row 3 \(case b\): target '1'"),
+        ("id,target,probability_a,probability_b\n,a,.5,.5\n", "row 2: the id is empty"),
+        ("id,target,probability_a,probability_b\na,a,.5\n", "row 2: 3 cells"),
+        ("id,fold,target,probability_a,probability_b\na,x,a,.5,.5\n", "fold 'x' is no whole number"),
+        ("id,target_a,probability_a\nx,2,.5\n", "a label is 1, 0 or empty"),
+        ("id,target,prediction\nx,high,.5\n", "'high' is no number"),
+        ('id,target,probability_a,probability_b\n"a,0,.5,.5\n', "not a readable predictions file"),
+    ],
+)
+def test_mistakes_in_a_file_are_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_csv(foreign(tmp_path, text))
