@@ -63,7 +63,15 @@ def train_command(arguments: argparse.Namespace) -> None:
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:
-    """Evaluate a run on one of its splits, or on other data."""
+    """Evaluate a run on one of its splits, or on other data; or a table of predictions that any tool made."""
+    if arguments.predictions is not None:
+        _show(_evaluate_file(arguments))
+        return
+    if arguments.run is None:
+        raise InputError("medjax evaluate needs a run folder, or --predictions FILE.csv")
+    for name in ("positive", "primary", "threshold", "out"):
+        if getattr(arguments, name) is not None:
+            raise InputError(f"--{name} goes with --predictions; a run is judged under the plan that it froze")
     from medjax import external, run
 
     _keep_compilations()
@@ -80,6 +88,66 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
             arguments.run, cases, arguments.data, data_dir=arguments.data_dir, config_file=arguments.config
         )
     _show(evaluation)
+
+
+def _evaluate_file(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Judge a table of predictions, and write what was found where that is asked for."""
+    from medjax import folder, judge
+
+    for name in ("run", "split", "data", "target", "config"):
+        if getattr(arguments, name) is not None:
+            raise InputError(
+                f"--predictions FILE.csv needs no run and no --{name}; leave {getattr(arguments, name)} out"
+            )
+    evaluation = judge.evaluate_file(
+        arguments.predictions,
+        positive=arguments.positive,
+        threshold=0.5 if arguments.threshold is None else arguments.threshold,
+        primary=arguments.primary,
+    )
+    if arguments.out is not None:
+        folder.write_json(arguments.out, evaluation)
+    return evaluation
+
+
+def compare_command(arguments: argparse.Namespace) -> None:
+    """Compare runs or tables of predictions on the same cases."""
+    from medjax import folder, judge
+    from medjax.report.contest_table import contest_table
+
+    result = judge.compare(
+        arguments.entries,
+        split=arguments.split,
+        primary=arguments.primary,
+        positive=arguments.positive,
+        margin=arguments.margin,
+        reference=arguments.reference,
+    )
+    if arguments.out is not None:
+        folder.write_json(arguments.out, result)
+    print(contest_table(result))
+
+
+def report_command(arguments: argparse.Namespace) -> None:
+    """Write a run's report, model card and checklists into its folder."""
+    from medjax.report import page
+
+    for path in page.write(arguments.run, study=arguments.study, split=arguments.split)[:4]:
+        print(path)
+
+
+def learning_curve_command(arguments: argparse.Namespace) -> None:
+    """Train on growing parts of the training patients, and say what more of them would give."""
+    from medjax import learning
+    from medjax.report.learning_curve_table import learning_curve_table
+
+    _keep_compilations()
+    experiment = _experiment(arguments.config, arguments)
+    workdir = arguments.workdir or Path("runs") / f"{experiment.name}_curve"
+    shares = learning.SHARES if arguments.shares is None else learning.parse_shares(arguments.shares)
+    curve = learning.learning_curve(experiment, workdir, shares, gain=arguments.gain, data_dir=arguments.data_dir)
+    print(learning_curve_table(curve))
+    print(f"run folder: {workdir}")
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
@@ -110,17 +178,28 @@ def data_command(arguments: argparse.Namespace) -> None:
     if arguments.name is None:
         raise InputError(f"medjax data {arguments.action} needs the NAME of a data set; `medjax data list` shows them")
     dataset, parts = _dataset(arguments)
-    if arguments.action != "describe":
-        print({"prepare": data.prepared, "audit": data.audited}[arguments.action](dataset, parts))
+    if arguments.action == "prepare":
+        print(data.prepared(dataset, parts))
         return
     from medjax.data.storage import write_atomically
 
-    text, sheet = data.described(dataset, parts)
+    if arguments.action == "audit":
+        from medjax.report import audit
+
+        text, sheet = audit.audited(dataset, parts, deep=not arguments.quick, after=arguments.after or ())
+        name = f"{dataset.name}_suspects.png"
+    else:
+        (text, sheet), name = data.described(dataset, parts), f"{dataset.name}.png"
     print(text)
     if sheet is not None:
-        path = arguments.sheet or Path(f"{dataset.name}.png")
+        path = arguments.sheet or Path(name)
         write_atomically(path, sheet)
         print(f"contact sheet: {path}")
+    if arguments.drop is not None:
+        from medjax.data import drop, twins
+
+        write_atomically(arguments.drop, drop.written(dataset, twins.find(dataset, parts), parts).encode())
+        print(f"cases for data.drop: {arguments.drop}")
 
 
 def new_command(arguments: argparse.Namespace) -> None:
@@ -146,7 +225,9 @@ def new_command(arguments: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the `medjax` command."""
     top = argparse.ArgumentParser(prog="medjax", description="Judge and use trained runs, and look at data sets.")
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="new | data | evaluate | predict")
+    verbs = top.add_subparsers(
+        dest="verb", required=True, metavar="new | data | evaluate | compare | predict | report | learning-curve"
+    )
 
     def verb(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text)
@@ -171,13 +252,47 @@ def parser() -> argparse.ArgumentParser:
         evaluate_command,
         "judge a finished run: on its validation cases, its sealed test set, or other data",
     )
-    sub.add_argument("run", type=Path, help="run folder")
+    sub.add_argument("run", type=Path, nargs="?", help="run folder")
     sub.add_argument("--split", help="validation, out_of_fold or test; test opens the sealed set and writes that down")
     sub.add_argument("--data", help="other data for external validation: a data set's name, an npz or a CSV file")
     sub.add_argument("--target", help="target column of that CSV (default: the run's target)")
     sub.add_argument(
         "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
     )
+
+    sub.add_argument(
+        "--predictions", type=Path, metavar="FILE.csv",
+        help="judge a table that any tool made: id, target, probability_<class> of every class; group is the patient",
+    )  # fmt: skip
+    sub.add_argument("--positive", help="with --predictions: the positive class, where there are two")
+    sub.add_argument("--threshold", type=float, help="with --predictions: probability called positive (0.5)")
+    sub.add_argument("--primary", help="with --predictions: the primary metric (auroc)")
+    sub.add_argument("--out", type=Path, help="with --predictions: JSON file to write the evaluation to")
+
+    sub = verb("compare", compare_command, "compare runs, or tables of predictions, on the same cases")
+    sub.add_argument("entries", nargs="+", type=Path, metavar="RUN|FILE.csv", help="run folders or prediction files")
+    sub.add_argument("--split", help="whose predictions of the runs (the first of out_of_fold, test, validation)")
+    sub.add_argument("--primary", help="the one declared primary metric (that of the first run)")
+    sub.add_argument("--positive", help="the positive class, where there are two (that of the first run)")
+    sub.add_argument("--margin", type=float, help="largest acceptable loss of the primary metric, stated beforehand")
+    sub.add_argument("--reference", help="the entry that all others are compared with (every pair)")
+    sub.add_argument("--out", type=Path, help="JSON file to write the comparison to")
+
+    sub = verb("report", report_command, "write report.html, a model card and reporting checklists into a run folder")
+    sub.add_argument("run", type=Path, help="run folder")
+    sub.add_argument("--study", type=Path, help="study.toml: what no run can know (intended use, eligibility, ...)")
+    sub.add_argument("--split", help="what to report (the first of test, external, out_of_fold, validation)")
+
+    sub = verb(
+        "learning-curve",
+        learning_curve_command,
+        "train on growing parts of the training patients; are more of them needed?",
+    )
+    sub.add_argument("--config", type=Path, required=True, help="the experiment file")
+    sub.add_argument("--workdir", type=Path, help="run folder (runs/NAME_curve)")
+    sub.add_argument("--shares", help="of the training patients, for example .1,.25,.5,1")
+    sub.add_argument("--gain", type=float, help="improvement of the primary metric that would matter (.01)")
+    add_experiment_options(sub)
 
     sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV")
     sub.add_argument("run", type=Path, help="run folder")
@@ -195,7 +310,15 @@ def parser() -> argparse.ArgumentParser:
         "name", nargs="?", metavar="NAME",
         help="a data set, as `medjax data list` shows them, or the experiment file that reads your own",
     )  # fmt: skip
-    sub.add_argument("--sheet", type=Path, help="contact sheet that describe writes (NAME.png in this folder)")
+    sub.add_argument("--sheet", type=Path, help="PNG that describe or audit writes (NAME.png, NAME_suspects.png)")
+    sub.add_argument("--quick", action="store_true", help="audit: only what the index tells, without reading inputs")
+    sub.add_argument(
+        "--after",
+        action="append",
+        metavar="COLUMN",
+        help="audit: a column known only after prediction time; repeatable",
+    )
+    sub.add_argument("--drop", type=Path, help="audit: write the suspects that training should leave out (data.drop)")
     add_experiment_options(sub)
     return top
 
@@ -259,6 +382,9 @@ def _keep_compilations() -> None:
 
 
 def _show(evaluation: dict[str, Any]) -> None:
+    from medjax.report.subgroup_table import subgroup_lines
     from medjax.report.table import results_table
 
     print(results_table(evaluation))
+    if lines := subgroup_lines(evaluation.get("subgroups") or {}):
+        print("\n".join(lines) + "\n")

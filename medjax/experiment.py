@@ -10,8 +10,9 @@ import flax.linen as nn
 import optax
 
 from medjax.data.origin import Origin
-from medjax.data.split import Folds, HashedSplit
+from medjax.data.split import Folds, LeaveOneOut, Splits
 from medjax.errors import InputError
+from medjax.metrics.threshold_rules import valid_rule
 from medjax.tasks import Task
 
 
@@ -24,7 +25,9 @@ class Data:
         origin: where the cases come from when they are your own (`medjax.data.origins`: a folder of images, a table) or
             synthetic; None: the data set of that name.
         inputs: the keys of a case that the model is called with, in this order.
-        splits: None for the data set's official splits; `HashedSplit` or `Folds` (cross-validation) otherwise.
+        splits: None for the data set's official splits; `HashedSplit`, `ByTime`, or cross-validation by `Folds` or
+            `LeaveOneOut` (one hospital after the other) otherwise.
+        drop: a list of case ids that training leaves out, as `medjax data audit NAME --drop FILE` writes; never of test.
         exclude: table columns that the model must not see: known only after prediction time, or identifiers.
         feed: "resident" (the whole set on the device), "streamed" (read while training) or "auto" (resident up to 1 GiB).
     """
@@ -32,8 +35,9 @@ class Data:
     name: str
     origin: Origin | None = None
     inputs: tuple[str, ...] = ("image",)
-    splits: HashedSplit | Folds | None = None
+    splits: Splits | None = None
     exclude: tuple[str, ...] = ()
+    drop: str | None = None
     feed: Literal["auto", "resident", "streamed"] = "auto"
 
 
@@ -152,23 +156,27 @@ class Evaluation:
     Attributes:
         primary: the one declared primary metric.
         threshold: probability of the positive class from which a case is called positive: a number, or the rule that
-            chooses it on validation cases ("youden", "accuracy").
+            chooses it on validation cases: "youden", "accuracy", "sensitivity>=.95", "specificity>=.90", "cost 10" (a miss
+            costs 10 false alarms).
         margin: non-inferiority margin of the primary metric against the reference.
         reference: a classical model fitted on the same cases, see `medjax.baselines`; None: no comparison.
         prevalences: further prevalences at which PPV and NPV are stated.
         decision_threshold: threshold probability at which net benefit is stated.
         resamples: bootstrap resamples.
         test: whether the run ends by opening the sealed test set once.
+        calibrate: share of the validation patients that is kept apart from every other choice, to recalibrate
+            probabilities and to fit conformal sets; 0: none of either.
     """
 
     primary: str = "auroc"
-    threshold: float | int | Literal["youden", "accuracy"] = 0.5
+    threshold: float | int | str = 0.5
     margin: float | int | None = None
     reference: Callable | None = None
     prevalences: tuple[float | int, ...] = (0.1,)
     decision_threshold: float | int = 0.1
     resamples: int = 2000
     test: bool = False
+    calibrate: float | int = 0.0
 
 
 @dataclass(frozen=True)
@@ -233,8 +241,17 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
         )
     if training.batch_size == "full" and training.accumulate != 1:
         raise InputError("training.batch_size 'full' goes with training.accumulate 1")
-    if not isinstance(evaluation.threshold, str) and not 0 <= evaluation.threshold <= 1:
+    if isinstance(evaluation.threshold, str):
+        try:
+            valid_rule(evaluation.threshold)
+        except InputError as error:
+            raise InputError(f"evaluation.{error}") from None
+    elif not 0 <= evaluation.threshold <= 1:
         raise InputError(f"evaluation.threshold {evaluation.threshold} must lie between 0 and 1")
+    if not 0 <= evaluation.calibrate < 1:
+        raise InputError(f"evaluation.calibrate {evaluation.calibrate} must be a share from 0 up to, not including, 1")
+    if evaluation.calibrate and task.kind == "labels":
+        raise InputError("evaluation.calibrate is not there for several labels yet; set it to 0")
     if evaluation.resamples < 1:
         raise InputError(f"evaluation.resamples {evaluation.resamples} must be at least 1")
     if training.patience is not None and training.patience < 1:
@@ -243,7 +260,7 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
         raise InputError(f"replicates.together {experiment.replicates.together} must be at least 0 (0: chosen here)")
     if experiment.replicates.seeds < 1:
         raise InputError(f"replicates.seeds {experiment.replicates.seeds} must be at least 1")
-    if isinstance(experiment.data.splits, Folds):
+    if isinstance(experiment.data.splits, Folds | LeaveOneOut):
         if isinstance(evaluation.threshold, str):
             raise InputError(
                 f"evaluation.threshold '{evaluation.threshold}' would be chosen anew in every fold; in cross-validation "

@@ -12,13 +12,16 @@ import numpy as np
 from medjax import preprocess
 from medjax.data import audit as audits
 from medjax.data import dataset as datasets
+from medjax.data import drop
 from medjax.data.case import Case
 from medjax.data.dataset import Dataset
 from medjax.data.feed import Feed, case_arrays, stack
-from medjax.data.order import training_batches
-from medjax.data.partition import Partition, development_source, partition
+from medjax.data.order import positions, training_batches
+from medjax.data.partition import Partition, development_source, keep_apart, partition
 from medjax.data.source import Source
+from medjax.data.split import Nested
 from medjax.errors import InputError
+from medjax.evidence.recalibration import calibration_part
 from medjax.evidence.setting import NO_DIRECTION, metric_names
 from medjax.experiment import Experiment, resolve
 from medjax.metrics import multi_label
@@ -98,6 +101,11 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
             have = ", ".join((*dataset.inputs, *dataset.targets))
             raise InputError(f"data.inputs or task.target names '{key}', but {dataset.name} has {have}")
     parts = partition(dataset, experiment.data.splits)
+    if experiment.data.drop is not None:
+        parts = drop.without(dataset, parts, drop.read(Path(experiment.data.drop)))
+    if experiment.evaluation.calibrate:
+        groups = np.asarray(dataset.index.group)[parts.development]
+        parts = keep_apart(parts, calibration_part(groups, experiment.evaluation.calibrate))
     audit = audits.audit(dataset.index, parts.assignment)
     audits.check(audit)
     source = Prepared(development_source(dataset, parts), case_pipeline(experiment, dataset.columns))
@@ -124,7 +132,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     if training.batch_size == "full":
         data = training.mesh.data or len(devices or jax.devices())
         batch = -(-cases // data) * data
-    elif training.batch_size > smallest:
+    elif training.batch_size > (cases if isinstance(experiment.data.splits, Nested) else smallest):
         raise InputError(
             f"training.batch_size {training.batch_size} is more than the {smallest} training cases; "
             "make it smaller, or 'full' for full-batch gradient descent"
@@ -169,10 +177,18 @@ def training_plan(job: Job, wave: np.ndarray) -> Any:
     members = [job.replicates[k] for k in wave]
 
     def plan(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = [training_batches(model.seed, model.train, job.batch, start, stop) for model in members]
+        rows = [_batches(job, model, start, stop) for model in members]
         return np.stack([index for index, _ in rows], axis=1), np.stack([weight for _, weight in rows], axis=1)
 
     return plan
+
+
+def _batches(job: Job, model: Replicate, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a replicate's batches; a subset smaller than a batch (learning curves) fills it by passing several times."""
+    if job.experiment.training.batch_size == "full" or job.batch <= len(model.train):
+        return training_batches(model.seed, model.train, job.batch, start, stop)
+    index = model.train[positions(model.seed, len(model.train), job.batch, start, stop)].astype(np.int32)
+    return index, np.ones(index.shape, np.float32)
 
 
 def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets: np.ndarray) -> dict[str, Any]:

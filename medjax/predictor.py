@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medjax import config, folder
-from medjax.data.case import Case, check_case, check_label, check_shape
+from medjax.data.case import Case, attributes, check_case, check_label, check_shape
 from medjax.data.feed import Feed, case_arrays
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions
@@ -97,6 +97,7 @@ class Predictor:
             kind=task.kind,
             classes=task.classes,
             quantiles=task.quantile_levels,
+            attributes=_attributes(cases),
         )
 
     def features(self, cases: Sequence[Case], layer: str, *, pooled: bool = False) -> Float[np.ndarray, "..."]:
@@ -160,6 +161,13 @@ class Predictor:
             prepared.append(case)
         arrays = {key: np.stack([case_arrays(case, keys)[key] for case in prepared]) for key in keys}
         return prepared, arrays
+
+
+def _attributes(cases: Sequence[Case]) -> dict[str, np.ndarray]:
+    told = [attributes(case) for case in cases]
+    return {
+        key: np.array([row.get(key, "") for row in told]) for key in dict.fromkeys(key for row in told for key in row)
+    }
 
 
 def load(run: Path | str, config_file: Path | str | None = None) -> Predictor:

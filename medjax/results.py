@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from medjax import baselines, config, folder
+from medjax import baselines, config, folder, reserved
 from medjax.data.ledger import Opening
 from medjax.errors import InputError
-from medjax.evidence.decision import choose_threshold
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.prediction_files import write_csv
-from medjax.evidence.predictions import Predictions, ensemble
+from medjax.evidence.predictions import Predictions, ensemble, known, select
+from medjax.evidence.thresholds import choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
 
@@ -39,7 +39,13 @@ class Plan:
         return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
 
 
-def freeze(experiment: Experiment, validation: Predictions | None, data: str, model: str) -> Plan:
+def freeze(
+    experiment: Experiment,
+    validation: Predictions | None,
+    data: str,
+    model: str,
+    calibration: Predictions | None = None,
+) -> Plan:
     """Fix the plan; a threshold rule is applied to validation predictions here, and never again.
 
     Args:
@@ -47,13 +53,18 @@ def freeze(experiment: Experiment, validation: Predictions | None, data: str, mo
         validation: predictions of the validation cases, where the threshold is chosen.
         data: fingerprint of the data set.
         model: digest of the delivered model.
+        calibration: predictions of the patients kept apart, on which probabilities are recalibrated.
     """
     settings, threshold = experiment.evaluation, experiment.evaluation.threshold
     if isinstance(threshold, str):
         index = experiment.task.positive_index
         if validation is None or index is None:
             raise InputError(f"evaluation.threshold '{threshold}' needs validation cases and a positive class")
+        validation = select(validation, np.flatnonzero(known(validation)))
         threshold = choose_threshold(ensemble(validation)[:, index], validation.target == index, rule=threshold)
+    apart = {}
+    if calibration is not None:
+        apart = {"reserved": reserved.fit(calibration, _positive(experiment), float(threshold), experiment.seed)}
     return Plan(
         {
             "experiment": hashlib.sha256(config.dumps(experiment).encode()).hexdigest(),
@@ -61,6 +72,7 @@ def freeze(experiment: Experiment, validation: Predictions | None, data: str, mo
             "threshold": threshold,
             "data": data,
             "model": model,
+            **apart,
         }
     )
 
@@ -172,7 +184,7 @@ def judge(
     settings = experiment.evaluation
     result = evaluate(
         predictions,
-        positive=experiment.task.positive_index if len(experiment.task.classes) == 2 else None,
+        positive=_positive(experiment),
         threshold=plan.content["threshold"],
         primary=settings.primary,
         resamples=settings.resamples,
@@ -190,10 +202,20 @@ def judge(
     head: dict[str, Any] = {**about, "validation": label, "split": name, "plan": plan.hash[:8]}
     if opening is not None:
         head["opening"] = f"opening {opening.number}, {opening.models} model{'s' if opening.models != 1 else ''}"
+    if "reserved" in plan.content:
+        threshold = float(plan.content["threshold"])
+        result |= reserved.report(
+            plan.content["reserved"], predictions, _positive(experiment), threshold, seed=experiment.seed
+        )
     result = {"about": head, **result}
     write_csv(run / folder.predictions(name), predictions)
     folder.write_json(run / folder.evaluation(name), result)
     return result
+
+
+def _positive(experiment: Experiment) -> int | None:
+    """The index of the positive class, where there are two."""
+    return experiment.task.positive_index if len(experiment.task.classes) == 2 else None
 
 
 def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
@@ -205,5 +227,6 @@ def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
         kind=job.experiment.task.kind,
         classes=job.experiment.task.classes,
         quantiles=job.experiment.task.quantile_levels,
+        attributes={name: np.asarray(values)[development] for name, values in index.attributes.items()},
         **members,
     )

@@ -15,8 +15,9 @@ from medjax.data import ledger
 from medjax.data.case import Case, fingerprint
 from medjax.data.partition import test_source
 from medjax.data.source import Source
-from medjax.data.split import split_fingerprint
+from medjax.data.split import Nested, split_fingerprint
 from medjax.errors import InputError
+from medjax.evidence.prediction_files import write_csv
 from medjax.evidence.predictions import Predictions
 from medjax.experiment import Experiment
 from medjax.fit import fit
@@ -46,6 +47,10 @@ def train(
         InputError: something a person can mend; what was saved before stays.
         Interrupted: SIGTERM or Ctrl-C; the state is saved, and the same call continues.
     """
+    if isinstance(experiment.data.splits, Nested):
+        raise InputError(
+            "data.splits Nested trains on parts of the patients; `medjax learning-curve` makes and uses it"
+        )
     began, screen, workdir = time.monotonic(), screen or Screen(), Path(workdir)
     work = job.build(experiment, data_dir)
     record = facts.begin(work, workdir)
@@ -58,10 +63,13 @@ def train(
     state = fit(work, workdir, record, screen, began)
 
     model = Predictor(work.experiment, record, final_variables(state), state.fitted)
-    choosing = None
+    choosing, apart = None, None
     if isinstance(work.experiment.evaluation.threshold, str) and not work.partition.folds:
         choosing = _predict_development(work, model, "validation")
-    plan = results.freeze(work.experiment, choosing, record["data"]["fingerprint"], model.digest)
+    if work.experiment.evaluation.calibrate:
+        apart = _predict_development(work, model, "calibration")
+        write_csv(workdir / folder.predictions("calibration"), apart)
+    plan = results.freeze(work.experiment, choosing, record["data"]["fingerprint"], model.digest, apart)
     record |= {"plan": plan.content, "plan_hash": plan.hash}
     folder.write_json(workdir / folder.RECORD, record)
     for split in _open_splits(work):
@@ -176,7 +184,10 @@ def _open_splits(work: Job) -> list[str]:
 
 
 def _predict_development(work: Job, model: Predictor, split: str) -> Predictions:
-    cases = [one.held_out if split == "out_of_fold" else one.validation for one in work.replicates]
+    if split == "calibration":
+        cases = [work.partition.parts[0].calibration] * len(work.replicates)
+    else:
+        cases = [one.held_out if split == "out_of_fold" else one.validation for one in work.replicates]
     values = predict.predict_all(work.programs, model.variables, model.fitted, job.feed(work), cases)
     return (results.out_of_fold if split == "out_of_fold" else results.together)(work, values, cases)
 

@@ -81,6 +81,8 @@ EVERY = 'training.evaluate_every={"class": "medjax.experiment.Duration", "steps"
         (["replicates.together=-1"], "replicates.together -1 must be at least 0"),
         ([EVERY, "training.select=auroc"], "held-out fold chooses nothing.*data.splits.hold_back"),
         (["evaluation.threshold=youden"], "evaluation.threshold 'youden' would be chosen anew in every fold"),
+        (["evaluation.threshold=sensitivity>=1.5"], "evaluation.threshold: rule 'sensitivity>=1.5' must name a share"),
+        (["evaluation.threshold=best"], "evaluation.threshold: unknown rule 'best'; use 'youden'"),
         (["evaluation.test=true"], "evaluation.test is set, but cross-validation has no test set"),
         (["optimizer.learning_rate=0.0"], "optimizer.learning_rate 0.0 must be positive"),
         (["optimizer.learning_rate=-1e-3"], "optimizer.learning_rate -0.001 must be positive"),

@@ -11,8 +11,8 @@ LONGEST = 450  # lines of a file
 # Each room (a file, or a folder of files) imports only from rooms that stand before it, at the top of a file or lazily.
 ROOMS = [
     "errors", "config", "keys", "metrics", "losses", "data", "preprocess", "augment", "models", "tasks", "experiment",
-    "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "results", "external", "report", "facts",
-    "fit", "run", "new", "cli", "__main__",
+    "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "reserved", "results", "external", "report", "facts",
+    "fit", "run", "learning", "judge", "new", "cli", "__main__",
 ]  # fmt: skip
 
 

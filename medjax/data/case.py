@@ -29,6 +29,27 @@ _DTYPES: dict[str, tuple[str, ...]] = {
 }
 
 
+def attributes(case: Mapping[str, Any]) -> dict[str, str]:
+    """Return what else a case tells of itself (sex, site, age, ...), as text: single values that are no target.
+
+    Numbers without a fraction are written without it; NaN is unknown, the empty text.
+    """
+    known = {"id", "group", "spacing", *INPUTS, *TARGETS}
+    found = {}
+    for key, value in case.items():
+        if key in known or np.ndim(value):
+            continue
+        if isinstance(value, str):
+            found[key] = value
+        else:
+            number = np.asarray(value)
+            whole = np.issubdtype(number.dtype, np.integer) or number.dtype == bool
+            # Written with the digits of its own precision: 49.7 stays 49.7 in float32.
+            text = str(int(number)) if whole else np.format_float_positional(value, trim="-")
+            found[key] = "" if text == "nan" else text
+    return found
+
+
 def check_case(case: Mapping[str, Any], *, where: str) -> None:
     """Check one case against the contract.
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from medjax.data.case import INPUTS, TARGETS, check_case, check_label
+from medjax.data.case import INPUTS, TARGETS, attributes, check_case, check_label
 from medjax.data.case import fingerprint as case_fingerprint
 from medjax.data.origin import Origin
 from medjax.data.source import Source, TfdsSource
@@ -30,7 +30,7 @@ __all__ = ["Dataset", "Index", "cache_dir", "fingerprint", "names", "open_split"
 
 _INFO = "dataset_info.json"  # TFDS's own
 _FILE = "medjax_index.npz"
-_FORMAT = 2
+_FORMAT = 3
 """Raised when the content of the index changes, so that an index of an older version is made again."""
 
 
@@ -47,6 +47,7 @@ class Index:
         fingerprint: hash of the inputs; equal inputs have equal fingerprints.
         conflicts: ids of identical inputs that carry different targets, one tuple an input; found when prepared.
         targets: hash of all targets, so that a corrected label gives another data fingerprint.
+        attributes: sex, site, ... of every case as text, by name, "" where unknown; what results are broken down by.
     """
 
     split: Shaped[np.ndarray, " cases"]
@@ -55,6 +56,7 @@ class Index:
     fingerprint: Shaped[np.ndarray, " cases"]
     conflicts: tuple[tuple[str, ...], ...]
     targets: str
+    attributes: dict[str, Shaped[np.ndarray, " cases"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -229,6 +231,7 @@ def _read_index(directory: Path, about: dict[str, Any]) -> Index:
     """Read every case once: check it, fingerprint it, and look for identical inputs with different targets."""
     rows: list[tuple[str, str, str, str]] = []
     targets: list[str] = []
+    told: list[dict[str, str]] = []
     for split, count in about["splits"].items():
         source = TfdsSource(directory, split, count)
         where = f"{about['name']} {split}"
@@ -239,11 +242,15 @@ def _read_index(directory: Path, about: dict[str, Any]) -> Index:
                 check_label(case, len(about["classes"]), where)
             rows.append((split, case["id"], case["group"], case_fingerprint(case, about["inputs"])))
             targets.append(case_fingerprint(case, about["targets"]))
+            told.append(attributes(case))
     split, name, group, inputs = (np.array(column) for column in zip(*rows, strict=True))
     unique, counts = np.unique(name, return_counts=True)
     if (counts > 1).any():
         raise InputError(f"{about['name']}: the case id {str(unique[counts > 1][0])!r} occurs more than once.")
-    return Index(split, name, group, inputs, _conflicts(name, inputs, targets), _digest(targets))
+    kept = {
+        key: np.array([row.get(key, "") for row in told]) for key in dict.fromkeys(key for row in told for key in row)
+    }
+    return Index(split, name, group, inputs, _conflicts(name, inputs, targets), _digest(targets), kept)
 
 
 def _conflicts(ids: np.ndarray, inputs: np.ndarray, targets: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -261,7 +268,8 @@ def _digest(parts: list[str]) -> str:
 
 def _store(path: Path, index: Index, about: dict[str, Any]) -> None:
     buffer = io.BytesIO()
-    more = {"conflicts": index.conflicts, "targets_digest": index.targets}
+    more = {"conflicts": index.conflicts, "targets_digest": index.targets, "attributes": list(index.attributes)}
+    told: dict[str, Any] = {f"attribute_{number}": values for number, values in enumerate(index.attributes.values())}
     np.savez_compressed(
         buffer,
         about=np.array(json.dumps(about | more)),
@@ -269,6 +277,7 @@ def _store(path: Path, index: Index, about: dict[str, Any]) -> None:
         id=index.id,
         group=index.group,
         fingerprint=index.fingerprint,
+        **told,
     )
     write_atomically(path, buffer.getvalue())
 
@@ -280,13 +289,16 @@ def _load(directory: Path, name: str) -> Dataset | None:
     try:
         with (directory / _FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
+            if about["format"] != _FORMAT or about["name"] != name:
+                return None
             arrays = {key: stored[key] for key in ("split", "id", "group", "fingerprint")}
+            told = {key: stored[f"attribute_{number}"] for number, key in enumerate(about["attributes"])}
     except (FileNotFoundError, zipfile.BadZipFile, ValueError, KeyError, EOFError):
         return None
-    if about["format"] != _FORMAT or about["name"] != name:
-        return None
     conflicts = tuple(tuple(ids) for ids in about["conflicts"])
-    return _dataset(directory, Index(**arrays, conflicts=conflicts, targets=about["targets_digest"]), about)
+    return _dataset(
+        directory, Index(**arrays, conflicts=conflicts, targets=about["targets_digest"], attributes=told), about
+    )
 
 
 def _dataset(directory: Path, index: Index, about: dict[str, Any]) -> Dataset:

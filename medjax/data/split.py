@@ -9,9 +9,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from medjax.errors import InputError
 
@@ -43,6 +44,121 @@ class Folds:
         if self.count < 2:
             raise InputError(f"folds: count is {self.count}; cross-validation needs at least 2 folds.")
         _check_fraction(self.hold_back)
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Cross-validation in which each fold holds out one value of an attribute, such as one hospital."""
+
+    attribute: str
+    salt: int = 0
+    hold_back: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.hold_back)
+
+
+@dataclass(frozen=True)
+class ByTime:
+    """A split by time: patients first seen from `validation` on choose, those first seen from `test` on are sealed.
+
+    The attribute holds dates (as 2024-05-31) or numbers (such as a year), and so do the two limits. All cases of a patient
+    go where the first of them lies.
+    """
+
+    attribute: str
+    validation: str | float | int
+    test: str | float | int
+
+    def __post_init__(self) -> None:
+        limits = moments([str(self.validation), str(self.test)], "split")
+        if not limits[0] < limits[1]:
+            raise InputError(f"split: validation begins at {self.validation}, not before test at {self.test}.")
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Growing subsets of the training patients, for a learning curve; who judges stays the same.
+
+    Attributes:
+        shares: of the training patients, ascending, the last one at most 1.
+        draws: how often the patients are put in order anew; within a draw the larger subset holds the smaller one.
+        of: the splits whose training patients are taken; None: the data set's official ones.
+        salt: of the drawing.
+    """
+
+    shares: tuple[float | int, ...]
+    draws: int = 5
+    of: HashedSplit | Folds | LeaveOneOut | ByTime | None = None
+    salt: int = 0
+
+    def __post_init__(self) -> None:
+        ascend = list(self.shares) == sorted(set(self.shares))
+        if not self.shares or not ascend or self.shares[0] <= 0 or self.shares[-1] > 1:
+            raise InputError(f"shares: {self.shares} must ascend, above 0 and up to 1, such as .05,.10,.25,.50,1.")
+        if self.draws < 1:
+            raise InputError(f"draws: {self.draws}; at least 1 is needed.")
+
+
+Splits = HashedSplit | Folds | LeaveOneOut | ByTime | Nested
+
+
+def moments(values: Sequence[str] | Shaped[np.ndarray, " values"], where: str) -> Float[np.ndarray, " values"]:
+    """Read dates (ISO 8601) or numbers as numbers that order them: days, or what is written.
+
+    Raises:
+        InputError: a value is neither, or both kinds are mixed; `where` says whose values they are.
+    """
+    texts = [str(value) for value in values]
+    try:
+        return np.array([float(text) for text in texts])
+    except ValueError:
+        pass
+    try:
+        read = [datetime.fromisoformat(text).replace(tzinfo=None) for text in texts]
+    except ValueError as error:
+        raise InputError(f"{where}: neither dates as 2024-05-31 nor numbers all through ({error}).") from None
+    return np.array([(one - datetime(1970, 1, 1)).total_seconds() / 86400 for one in read])
+
+
+def assign_by_time(
+    groups: Shaped[np.ndarray, " cases"], values: Shaped[np.ndarray, " cases"], spec: ByTime
+) -> Shaped[np.ndarray, " cases"]:
+    """Name the split of every case by the time at which its patient was first seen."""
+    missing = int(np.sum(values == ""))
+    if missing:
+        raise InputError(f"split: {missing} cases have no '{spec.attribute}'; a split by time needs it for every case.")
+    limits = [str(spec.validation), str(spec.test)]
+    every = moments([*values.tolist(), *limits], f"split: '{spec.attribute}' and the limits {' and '.join(limits)}")
+    times, (validation, test) = every[:-2], every[-2:]
+    _, patient = np.unique(groups, return_inverse=True)
+    first = np.full(patient.max() + 1, np.inf)
+    np.minimum.at(first, patient, times)
+    first = first[patient]
+    return np.where(first < validation, "train", np.where(first < test, "validation", "test"))
+
+
+def assign_left_out(
+    groups: Shaped[np.ndarray, " cases"], values: Shaped[np.ndarray, " cases"], spec: LeaveOneOut
+) -> tuple[Int[np.ndarray, " cases"], list[str]]:
+    """Number the fold of every case by its value of the attribute, in the order of the values, which are returned too.
+
+    Raises:
+        InputError: a value is missing, there is one only, or a patient has cases in two of them.
+    """
+    missing = int(np.sum(values == ""))
+    if missing:
+        raise InputError(f"folds: {missing} cases have no '{spec.attribute}'; leaving one out needs it for every case.")
+    names, fold = np.unique(values, return_inverse=True)
+    if len(names) < 2:
+        raise InputError(f"folds: every case has '{spec.attribute}' {names[0]}; there is nothing to leave out.")
+    pairs = np.unique(np.stack([np.unique(groups, return_inverse=True)[1], fold]), axis=1)
+    shared = int(np.sum(np.bincount(pairs[0]) > 1))
+    if shared:
+        raise InputError(
+            f"folds: {shared} patients have cases with several values of '{spec.attribute}', and would stand on both sides."
+        )
+    return fold.astype(np.int64), names.tolist()
 
 
 def uniform(salt: int, name: str, group: str) -> float:
@@ -78,6 +194,15 @@ def held_back(
     """Choose the patients that are held back from training for choices (early stopping, thresholds, calibration)."""
     _check_fraction(fraction)
     return _draws(groups, "hold_back", salt) < fraction
+
+
+def first_patients(
+    groups: Sequence[str] | Shaped[np.ndarray, " cases"], share: float, salt: int, draw: int = 0
+) -> Bool[np.ndarray, " cases"]:
+    """Choose a share of the patients, at least one: the first in a hashed order, so that a larger share holds a smaller."""
+    patients, of_case = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    rank = np.argsort(np.argsort(_draws(patients, f"subset {draw}", salt), kind="stable"))
+    return (rank < max(1, round(share * len(patients))))[of_case]
 
 
 def assign(

@@ -11,6 +11,7 @@ from medjax.evidence.intervals import Cases, Interval, Patients, t_quantile, und
 from medjax.evidence.resampling import standard_error
 
 DETECTABLE = 2.8  # 1.96 + .84: two-sided .05, power .80
+SINGLE_MODELS = "single models; patients and seeds vary (Welch-Satterthwaite)"
 
 
 def verdict(interval: Interval, margin: float | int | None, *, higher_is_better: bool = True) -> str:
@@ -72,15 +73,27 @@ def methods(
     `patient_variance` belongs to the difference of the seeds' means. Welch-Satterthwaite degrees of freedom.
     """
     estimate = float(np.mean(seeds) - np.mean(reference_seeds))
-    parts = [(patient_variance, patients - 1)]
-    parts += [(float(np.var(x, ddof=1)) / len(x), len(x) - 1) for x in (seeds, reference_seeds) if len(x) > 1]
-    variance = sum(part for part, _ in parts)
+    variance, degrees = with_seeds(seeds, reference_seeds, patient_variance, patients - 1)
     if not math.isfinite(estimate) or not math.isfinite(variance) or patients < 2:
         return undefined("undefined for a single seed", level, estimate)
-    degrees = variance**2 / sum(part**2 / free for part, free in parts) if variance else 1.0
     half = t_quantile(level, degrees) * math.sqrt(variance)
-    method = "single models; patients and seeds vary (Welch-Satterthwaite)"
-    return Interval(estimate, estimate - half, estimate + half, level, method)
+    return Interval(estimate, estimate - half, estimate + half, level, SINGLE_MODELS)
+
+
+def with_seeds(
+    seeds: Float[np.ndarray, " members"],
+    reference_seeds: Float[np.ndarray, " reference_members"],
+    patient_variance: float | int,
+    patient_degrees: float | int,
+) -> tuple[float, float]:
+    """Variance of a difference when patients and seeds vary, and its Welch-Satterthwaite degrees of freedom.
+
+    How much the seeds differ on these patients holds the interaction of the two as well: the sum is rather too large.
+    """
+    parts = [(patient_variance, patient_degrees)]
+    parts += [(float(np.var(x, ddof=1)) / len(x), len(x) - 1) for x in (seeds, reference_seeds) if len(x) > 1]
+    variance = float(sum(part for part, _ in parts))
+    return variance, variance**2 / sum(part**2 / free for part, free in parts) if variance else 1.0
 
 
 def auroc_seed_variance(
@@ -97,4 +110,12 @@ def auroc_seed_variance(
     return influence_variance(ours - theirs, target, patient)
 
 
-__all__ = ["auroc_difference", "auroc_seed_variance", "methods", "predictors", "smallest_detectable", "verdict"]
+__all__ = [
+    "auroc_difference",
+    "auroc_seed_variance",
+    "methods",
+    "predictors",
+    "smallest_detectable",
+    "verdict",
+    "with_seeds",
+]

@@ -1,4 +1,4 @@
-"""Decisions: a threshold from validation data, net benefit, predictive values at a stated prevalence."""
+"""Decisions: net benefit at one threshold, and predictive values at a stated prevalence."""
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -14,45 +14,6 @@ from medjax.evidence.intervals import (
     t_quantile,
     undefined,
 )
-
-
-def choose_threshold(
-    probability: Shaped[np.ndarray, " cases"],
-    target: Shaped[np.ndarray, " cases"],
-    weights: Shaped[np.ndarray, " cases"] | None = None,
-    rule: str | float | int = "youden",
-) -> float:
-    """The threshold t, with "positive" meaning probability >= t; on VALIDATION cases only, then frozen.
-
-    `rule` is "youden" (largest sensitivity + specificity - 1; Youden, Cancer 3:32, 1950), "accuracy" (most cases
-    right), or a number, which is returned as it is. Candidates lie halfway between neighbouring probabilities; of
-    equally good ones the middle one is taken. Raises InputError with one class only, or an unknown rule.
-    """
-    if not isinstance(rule, str):
-        if not 0.0 <= float(rule) <= 1.0:
-            raise InputError(f"threshold: {rule} lies outside 0 to 1")
-        return float(rule)
-    if rule not in ("youden", "accuracy"):
-        raise InputError(f"threshold: unknown rule {rule!r}; use 'youden', 'accuracy' or a number between 0 and 1")
-    score, positive = np.asarray(probability, np.float64), np.asarray(target).astype(bool)
-    weights = np.ones(len(score)) if weights is None else np.asarray(weights, np.float64)
-    positives, negatives = float(weights[positive].sum()), float(weights[~positive].sum())
-    if positives <= 0 or negatives <= 0:
-        raise InputError(f"threshold: rule {rule!r} needs both classes in the validation cases; state a number instead")
-    levels = np.unique(score)
-    # caught[i], spared[i]: weight of positives at or above, and of negatives below, candidate i.
-    halfway = (levels[:-1] + levels[1:]) / 2
-    halfway = np.where(halfway > levels[:-1], halfway, levels[1:])  # neighbouring floats have nothing between them
-    candidates = np.concatenate([[levels[0] / 2], halfway, [(levels[-1] + 1) / 2]])
-    place = np.searchsorted(levels, score)
-    in_level = np.bincount(place, weights * positive, len(levels)), np.bincount(place, weights * ~positive, len(levels))
-    caught = positives - np.concatenate([[0.0], np.cumsum(in_level[0])])
-    spared = np.concatenate([[0.0], np.cumsum(in_level[1])])
-    gain = caught / positives + spared / negatives if rule == "youden" else caught + spared
-    if levels[-1] >= 1.0:  # no threshold up to 1 calls a probability of 1 negative
-        candidates, gain = candidates[:-1], gain[:-1]
-    best = np.flatnonzero(gain >= gain.max() - 1e-12 * max(1.0, abs(gain.max())))
-    return float(candidates[best[(len(best) - 1) // 2]])
 
 
 def net_benefit(

@@ -10,7 +10,8 @@ from medjax.evidence import auroc, calibration, comparison, decision, intervals,
 from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.intervals import Interval
 from medjax.evidence.measures import class_entries, entry, metric_entries, point, views
-from medjax.evidence.predictions import Predictions, ensemble, known, select
+from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
+from medjax.evidence.sections import calibration_bands, sections
 from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
 from medjax.metrics import classification
 
@@ -82,10 +83,11 @@ def evaluate(
         result["folds"] = _folds(primary, mean, setting)
     if setting.kind in ("probability", "grade"):
         result |= _classification(mean, setting, prevalences, decision_thresholds)
+    result |= sections(predictions, mean, setting, primary)
     if setting.kind == "labels":
         result |= {"threshold": setting.threshold, "classes": label_entries(mean, setting)}
     if reference is not None:
-        reference = _aligned(reference, predictions)
+        reference = aligned(reference, predictions)
         other = _with_threshold(setting, reference_threshold)
         result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other)}
         result["comparison"] = _compare(predictions, reference, setting, other, primary, margin)
@@ -183,6 +185,7 @@ def _classification(
             "slope": whole(calibration.calibration_slope(score, target, patient, level)),
             "reliability": calibration.reliability(score, target),
             "expected_calibration_error": calibration.expected_calibration_error(score, target, seed=setting.seed),
+            **calibration_bands(score, target, setting),
         },
     }
     if setting.threshold != 0.5:
@@ -209,29 +212,6 @@ def _classification(
         pair = {"positive_predictive_value": whole(ppv), "negative_predictive_value": whole(npv)}
         found["predictive_values"].append({"prevalence": prevalence} | pair)
     return found
-
-
-def _aligned(reference: Predictions, predictions: Predictions) -> Predictions:
-    """The reference in the order of the predictions."""
-    place = {name: k for k, name in enumerate(reference.id.tolist())}
-    missing = [name for name in predictions.id.tolist() if name not in place]
-    if missing:
-        raise InputError(
-            f"comparison: the reference lacks {len(missing)} cases, such as {missing[0]}; predict the same cases"
-        )
-    reference = select(reference, np.array([place[name] for name in predictions.id.tolist()]))
-    if reference.classes != predictions.classes or reference.kind != predictions.kind:
-        raise InputError(f"comparison: the reference has classes {reference.classes}, not {predictions.classes}")
-    if reference.quantiles != predictions.quantiles:
-        raise InputError(f"comparison: the reference has quantiles {reference.quantiles}, not {predictions.quantiles}")
-    unknown = np.isnan(reference.target) & np.isnan(predictions.target)
-    same = (reference.target == predictions.target) | unknown
-    differ = np.flatnonzero(~same.reshape(len(same), -1).all(-1))
-    if len(differ):
-        raise InputError(f"comparison: case {predictions.id[differ[0]]} has another target in the reference")
-    if np.any(reference.fold != predictions.fold):
-        raise InputError("comparison: the reference was trained on other folds")
-    return reference
 
 
 def _point_mean(name: str, members: Float[np.ndarray, "members cases outputs"], setting: Setting):

@@ -110,7 +110,8 @@ def near_a_limit(differing: int, patients: int) -> str:
     """The warning where so few patients differ; none where no one does, since the interval then holds the limit."""
     if not 0 < differing < FEW:
         return ""
-    return f"only {differing} of {patients} patients differ from the rest: coverage is .84 to 1 so near a limit"
+    verb = "differs" if differing == 1 else "differ"
+    return f"only {differing} of {patients} patients {verb} from the rest: coverage is .84 to 1 so near a limit"
 
 
 def wilson(successes: float | int, total: float | int, level: float = 0.95) -> tuple[float, float]:

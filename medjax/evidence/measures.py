@@ -116,7 +116,7 @@ def interval(name: str, values: Float[np.ndarray, "cases outputs"], setting: Set
         wrong = intervals.count_patients(patient, np.asarray(hard != target))
         if wrong >= intervals.FEW:
             return found
-        note = f"only {wrong} of {int(patient.max()) + 1} patients are judged wrongly: simulated coverage down to .85"
+        note = f"only {wrong} of {int(patient.max()) + 1} patients {'is' if wrong == 1 else 'are'} judged wrongly: simulated coverage down to .85"
         return replace(found, warning="; ".join(text for text in (note, found.warning) if text))
     if name == "mean_squared_error":
         return resampling.skewed_mean((score - target) ** 2, patient, level)

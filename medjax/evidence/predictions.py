@@ -87,3 +87,51 @@ def known(predictions: Predictions) -> Shaped[np.ndarray, " cases"]:
         return predictions.target >= 0
     found = np.isfinite(predictions.target)
     return np.any(found, axis=-1) if found.ndim > 1 else found
+
+
+def aligned(
+    other: Predictions,
+    predictions: Predictions,
+    *,
+    names: tuple[str, str] = ("the reference", "these predictions"),
+    exact: bool = False,
+) -> Predictions:
+    """`other` in the order of `predictions`; cases that only `other` has are left out, or, with `exact`, refused.
+
+    `names` are those of the two in messages. Targets that are numbers may differ by 1e-6 of their size: tools print them
+    with few digits.
+
+    Raises:
+        InputError: other classes, cases, targets, patients or folds; a case is named.
+    """
+    where = f"comparison: {names[0]}"
+    if other.classes != predictions.classes or other.kind != predictions.kind:
+        raise InputError(
+            f"{where} has classes {other.classes} ({other.kind}), not {predictions.classes} ({predictions.kind}) as {names[1]}"
+        )
+    if other.quantiles != predictions.quantiles:
+        raise InputError(f"{where} has quantiles {other.quantiles}, not {predictions.quantiles} as {names[1]}")
+    place = {name: k for k, name in enumerate(other.id.tolist())}
+    missing = [name for name in predictions.id.tolist() if name not in place]
+    if missing:
+        raise InputError(
+            f"{where} lacks {len(missing)} cases of {names[1]}, such as {missing[0]}; predict the same cases"
+        )
+    if exact and len(other.id) > len(predictions.id):
+        own = set(predictions.id.tolist())
+        extra = [name for name in other.id.tolist() if name not in own]
+        raise InputError(
+            f"{where} has {len(extra)} cases that {names[1]} lacks, such as {extra[0]}; predict the same cases"
+        )
+    other = select(other, np.array([place[name] for name in predictions.id.tolist()]))
+    targets = other.target.astype(np.float64), predictions.target.astype(np.float64)
+    same = np.isclose(*targets, rtol=1e-6, atol=0.0, equal_nan=True).reshape(len(other.id), -1).all(-1)
+    for agrees, what in (
+        (same, "another target"),
+        (other.group == predictions.group, "another patient (give both the same column 'group')"),
+        (other.fold == predictions.fold, "another fold (compare predictions made with the same folds)"),
+    ):
+        if not np.all(agrees):
+            case = np.flatnonzero(~np.asarray(agrees))[0]
+            raise InputError(f"{where} has {what} for case {predictions.id[case]} than {names[1]}")
+    return other

@@ -148,6 +148,8 @@ def auprc(score: Cases, target: Cases, weights: Weights | None = None) -> Values
     """
     score = np.asarray(score)
     weights = _weights(weights, len(score))
+    if not len(score):
+        return np.full(weights.shape[:-1], np.nan)
     order = np.argsort(-score, kind="stable")
     last_of_tie = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
     weights = weights[..., order]

@@ -68,6 +68,11 @@ def splits(job: Job) -> str:
     rows = sorted(
         zip(names, counts, strict=True), key=lambda row: (known.index(row[0]) if row[0] in known else 9, row[0])
     )
+    if job.partition.left_out:
+        counts = np.bincount(job.partition.assignment.astype(np.int64), minlength=len(job.partition.left_out))
+        shown = [f"{name} {count}" for name, count in zip(job.partition.left_out, counts, strict=True)]
+        more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
+        return f"{len(shown)} folds, each leaves one out: {', '.join(shown[:20])}{more} cases"
     if job.partition.folds:
         text = f"{len(rows)} folds by patient of {', '.join(str(count) for _, count in rows)} cases"
         held = len(job.partition.parts[0].validation)

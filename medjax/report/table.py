@@ -1,5 +1,6 @@
 """The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
 
+import re
 import textwrap
 
 WIDTH = 108
@@ -197,7 +198,7 @@ def _body(evaluation: dict, header: dict) -> list[str]:
         cells.append(_cell(difference, max(decimals, 3), name, signed=True))
         lines.append(_row(_label(name, evaluation), *cells))
         if name == primary and difference and "verdict" in difference:
-            lines.append(_row("", "", "", difference["verdict"].replace("0.", ".")))
+            lines.append(_row("", "", "", re.sub(r"(?<!\d)0\.", ".", difference["verdict"])))
         if name == "brier" and "base_rate_alone" in entry:
             lines[-1] = _row(f"Brier (base rate {_fixed(entry['base_rate_alone'], 3)})", *cells)
     for label, entry in _extra_rows(evaluation):
@@ -266,7 +267,7 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     if methods and methods.get("low") is not None:
         cell = _cell(methods, 3, primary, signed=True)
         lines += _wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
-    lines += _matrix(evaluation) + _rules(evaluation)
+    lines += _matrix(evaluation) + _rules(evaluation) + _reserved(evaluation)
     groups: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
         groups.setdefault(one.get("method", "none"), []).append(NAMES.get(name, name))
@@ -287,11 +288,43 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     lines += _wrap(closing)
     warned: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
-        if text := one.get("warning") or one.get("reason"):
-            warned.setdefault(text, []).append(NAMES.get(name, name))
+        for text in (one.get("warning") or one.get("reason") or "").split("; "):
+            if text:
+                warned.setdefault(text, []).append(NAMES.get(name, name))
     for text, names in warned.items():
         lines += _wrap(f"WARNING, {', '.join(names)}: {text}.")
     return lines + _scarce_labels(evaluation)
+
+
+def _reserved(evaluation: dict) -> list[str]:
+    """Where decisions gain; what was fitted on patients kept apart, and whether it helps on these cases."""
+    curve = evaluation.get("decision_curve")
+    lines = _wrap(f"Decision curve, against treating all and none: {curve['summary']}.") if curve else []
+    recalibrated, sets = evaluation.get("recalibration"), evaluation.get("conformal")
+    if recalibrated and recalibrated["method"] == "none":
+        lines += _wrap(f"Recalibration: none, {recalibrated.get('reason', 'not fitted')}")
+    elif recalibrated:
+        loss = recalibrated["log_loss"]
+        lines += _wrap(
+            f"Recalibration ({recalibrated['method']}, fitted on patients kept apart; not applied above): log loss "
+            f"{_fixed(loss['before'], 3)} to {_fixed(loss['after'], 3)}, difference "
+            f"{_cell(loss['difference'], 3, 'log_loss', signed=True)}"
+        )
+    if sets:
+        size = sets.get("mean_set_size") or sets.get("mean_width")
+        what = "set holds" if "mean_set_size" in sets else "interval holds"
+        nominal, covered = _fixed(sets["nominal"], 2), _cell(sets["coverage"], 3)
+        lines += _wrap(
+            f"Conformal {nominal}: the {what} the truth for {covered} of the patients, mean size "
+            f"{_number(size['estimate'], 2)}; promised only for patients like those it was fitted on"
+        )
+    kept = (evaluation.get("selective") or {}).get("frozen")
+    if kept:
+        lines += _wrap(
+            f"The least sure left to a person: answered {_cell(kept['coverage'], 3)}, accuracy of the answers "
+            f"{_cell(kept['accuracy_kept'], 3)}, were all others wrong {_cell(kept['accuracy_worst'], 3)}"
+        )
+    return lines
 
 
 def _rules(evaluation: dict) -> list[str]:

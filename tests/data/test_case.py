@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medjax.data.case import check_case, check_label, check_shape, fingerprint
+from medjax.data.case import attributes, check_case, check_label, check_shape, fingerprint
 from medjax.errors import InputError
 
 
@@ -111,3 +111,19 @@ def test_the_fingerprint_sees_the_inputs_and_nothing_else():
     assert fingerprint(_case(image=swapped.astype(">f4")), ["image"]) == fingerprint(_case(image=swapped), ["image"])
     two = _case(image=image, table=np.zeros(2, np.float32))
     assert fingerprint(two, ["image", "table"]) == fingerprint(two, ["table", "image"]) != base
+
+
+def test_attributes_are_the_single_values_that_are_neither_input_nor_target():
+    case = _case(
+        sex="f",
+        age=np.float32(63),
+        weight=70.25,
+        age_exact=np.float32(49.7),
+        scan=2,
+        site="",
+        height=np.nan,
+        spacing=np.ones(2),
+        box=[1, 2],
+    )
+    expected = {"sex": "f", "age": "63", "weight": "70.25", "age_exact": "49.7", "scan": "2", "site": "", "height": ""}
+    assert attributes(case) == expected

@@ -7,7 +7,7 @@ from medjax.data import partition as room
 from medjax.data.dataset import Dataset, Index
 from medjax.data.partition import development_source, partition
 from medjax.data.source import MemorySource
-from medjax.data.split import Folds, HashedSplit, assign_folds
+from medjax.data.split import ByTime, Folds, HashedSplit, LeaveOneOut, assign_folds
 from medjax.errors import InputError
 
 sealed_source = room.test_source  # under a name that pytest does not collect
@@ -25,7 +25,9 @@ def made(monkeypatch):
         ids = np.array([f"case_{i}" for i in range(total)])
         # Official splits keep patients together too.
         groups = np.array([f"p{i * patients // total}" for i in range(total)])
-        index = Index(names, ids, groups, ids, (), "")
+        patient = np.arange(total) * patients // total
+        told = {"site": np.array([f"site {k % 3}" for k in patient]), "year": (2000 + patient // 5).astype(str)}
+        index = Index(names, ids, groups, ids, (), "", told)
         splits = dict(zip(["train", "validation", "test"], counts, strict=True)) if official else {"all": total}
         return Dataset("d", "1", ("a", "b"), (), ("image",), ("label",), official, splits, index, Path(), "", "", "")
 
@@ -43,7 +45,8 @@ def ids(source):
     return [source[i]["id"] for i in range(len(source))]
 
 
-SPECS = [None, HashedSplit(salt=3), Folds(count=4), Folds(count=4, hold_back=0.3)]
+BY_SITE, BY_YEAR = LeaveOneOut("site", hold_back=0.2), ByTime("year", validation=2010, test=2015)
+SPECS = [None, HashedSplit(salt=3), Folds(count=4), Folds(count=4, hold_back=0.3), BY_SITE, BY_YEAR]
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -55,7 +58,7 @@ def test_the_development_source_holds_every_case_but_the_sealed_ones(made, spec)
     assert not set(cases) & set(dataset.index.id[plan.test])
     assert sorted([*plan.development, *plan.test]) == list(range(300))
     assert (spec is None) == (set(OPENED) == {"train", "validation"})  # the official test split is not even opened
-    assert plan.folds == isinstance(spec, Folds)
+    assert plan.folds == isinstance(spec, Folds | LeaveOneOut)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -107,6 +110,22 @@ def test_hashed_splits_of_data_with_official_ones_mix_them(made):
     assert ids(development_source(dataset, plan)) == dataset.index.id[plan.development].tolist()
     assert ids(sealed_source(dataset, plan)) == dataset.index.id[plan.test].tolist()
     assert len(OPENED) == 6
+
+
+def test_a_site_is_held_out_whole_and_a_year_divides_the_patients(made):
+    dataset = made(official=False)
+    told = dataset.index.attributes
+    assert partition(dataset, BY_SITE).left_out == ("site 0", "site 1", "site 2")
+    for number, part in enumerate(partition(dataset, BY_SITE).parts):
+        assert set(told["site"][part.held_out]) == {f"site {number}"}
+        assert f"site {number}" not in set(told["site"][part.train]) | set(told["site"][part.validation])
+    plan = partition(dataset, BY_YEAR)
+    years, (part,) = told["year"].astype(int)[plan.development], plan.parts
+    assert years[part.train].max() == 2009
+    assert (years[part.validation].min(), years[part.validation].max()) == (2010, 2014)
+    assert told["year"].astype(int)[plan.test].min() == 2015
+    with pytest.raises(InputError, match="names the attribute 'hospital', but the attributes of d are: site, year"):
+        partition(dataset, LeaveOneOut("hospital"))
 
 
 def test_plans_without_cases_are_named(made):

@@ -3,14 +3,19 @@ import pytest
 from scipy import stats
 
 from medjax.data.split import (
+    ByTime,
     Folds,
     HashedSplit,
+    LeaveOneOut,
+    assign_by_time,
     assign_folds,
+    assign_left_out,
     assign_splits,
     balance_table,
     choose_salt,
     held_back,
     imbalance,
+    moments,
     split_fingerprint,
     uniform,
 )
@@ -100,3 +105,36 @@ def test_the_fingerprint_of_a_split_ignores_the_order_of_cases_only():
     assert split_fingerprint(["a", "b", "c"], ["train", "train", "test"]) != base
     assert split_fingerprint(["a", "b", "d"], ["train", "test", "test"]) != base
     assert split_fingerprint(np.array(["a"]), np.array([0])) == split_fingerprint(["a"], [0])
+
+
+def test_a_split_by_time_puts_a_patient_where_the_first_visit_lies():
+    groups = np.array(["a", "a", "b", "c", "c", "d"])
+    dates = np.array(["2019-05-01", "2022-01-01", "2020-01-01", "2021-06-30", "2020-12-31T23:59", "2021-01-01"])
+    spec = ByTime("visit", validation="2020-01-01", test="2021-01-01")
+    expected = ["train", "train", "validation", "validation", "validation", "test"]
+    assert assign_by_time(groups, dates, spec).tolist() == expected
+    years = np.array(["2019", "2022", "2020", "2021.5", "2020.9", "2021"])
+    assert assign_by_time(groups, years, ByTime("year", validation=2020, test=2021)).tolist() == expected
+    for wrong, message in (("soon", "neither dates"), ("", "1 cases have no 'visit'"), ("2020", "neither dates")):
+        with pytest.raises(InputError, match=message):
+            assign_by_time(groups, np.array([wrong, *dates[1:]]), spec)
+    with pytest.raises(InputError, match="not before test"):
+        ByTime("visit", validation="2021-01-01", test="2020-01-01")
+
+
+def test_moments_order_dates_of_every_year_and_read_numbers_as_they_are():
+    assert moments(["1969-12-31", "1970-01-02", "2024-02-29"], "x").tolist() == [-1.0, 1.0, 19782.0]
+    assert moments(["2019", "-3.5"], "x").tolist() == [2019.0, -3.5]
+
+
+def test_each_fold_leaves_one_value_out():
+    groups, sites = np.array(["a", "a", "b", "c"]), np.array(["north", "north", "south", "east"])
+    fold, names = assign_left_out(groups, sites, LeaveOneOut("site"))
+    assert (fold.tolist(), names) == ([1, 1, 2, 0], ["east", "north", "south"])
+    for other, message in (
+        (["north", "south", "south", "east"], "1 patients have cases with several values"),
+        (["north", "north", "", "east"], "1 cases have no 'site'"),
+        (["north"] * 4, "nothing to leave out"),
+    ):
+        with pytest.raises(InputError, match=message):
+            assign_left_out(groups, np.array(other), LeaveOneOut("site"))

@@ -1,10 +1,9 @@
-"""Thresholds, net benefit, predictive values; calibration against scikit-learn."""
+"""Net benefit, predictive values; calibration against scikit-learn."""
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from medjax.errors import InputError
 from medjax.evidence import calibration, decision
 
 
@@ -12,36 +11,6 @@ def calibrated(seed: int, size: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     probability = generator.beta(1, 2, size)
     return probability, (generator.random(size) < probability).astype(np.int64)
-
-
-@pytest.mark.parametrize("rule", ["youden", "accuracy"])
-def test_threshold_is_the_best_of_all(rule):
-    probability, target = calibrated(0, 200)
-    probability = np.round(probability, 2)
-
-    def gain(threshold: float) -> float:
-        said = probability >= threshold
-        if rule == "accuracy":
-            return float(np.mean(said == target))
-        return float(np.mean(said[target == 1]) + np.mean(~said[target == 0]))
-
-    chosen = decision.choose_threshold(probability, target, rule=rule)
-    assert gain(chosen) == pytest.approx(max(gain(t) for t in np.linspace(0, 1, 501)))
-    weights = np.random.default_rng(1).integers(0, 3, 200)
-    repeated = decision.choose_threshold(np.repeat(probability, weights), np.repeat(target, weights), rule=rule)
-    said = [probability >= t for t in (decision.choose_threshold(probability, target, weights, rule=rule), repeated)]
-    np.testing.assert_array_equal(said[0][weights > 0], said[1][weights > 0])
-
-
-def test_threshold_by_hand_and_at_the_edges():
-    assert decision.choose_threshold(np.array([0.1, 0.4, 0.6, 0.9]), np.array([0, 0, 1, 1])) == pytest.approx(0.5)
-    assert decision.choose_threshold(np.array([0.2]), np.array([1]), rule=0.3) == 0.3
-    certain = decision.choose_threshold(np.array([1.0, 1.0, 1.0]), np.array([0, 0, 1]), rule="accuracy")
-    assert certain <= 1.0
-    with pytest.raises(InputError, match="both classes"):
-        decision.choose_threshold(np.array([0.2, 0.3]), np.array([1, 1]))
-    with pytest.raises(InputError, match="unknown rule"):
-        decision.choose_threshold(np.array([0.2, 0.3]), np.array([0, 1]), rule="best")
 
 
 def test_net_benefit_by_hand():

@@ -143,3 +143,8 @@ def test_undefined_is_nan():
     assert np.isnan(classification.matthews(every, np.array([0, 1, 1])))
     assert np.isnan(classification.balanced_accuracy(every, ones))
     assert np.isnan(classification.accuracy(every, ones, np.zeros(3)))
+
+
+def test_average_precision_of_no_case_is_nan():
+    assert np.isnan(classification.auprc(np.empty(0), np.empty(0)))
+    assert np.isnan(classification.auprc(np.empty(0), np.empty(0), np.empty((3, 0)))).all()
