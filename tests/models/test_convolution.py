@@ -35,11 +35,11 @@ def test_it_agrees_with_scipy(space, size, stride) -> None:
     ("space", "size", "stride"),
     [
         ((7, 6), (3, 3), 1),
-        ((9, 8), (5, 3), 1),
+        pytest.param((9, 8), (5, 3), 1, marks=pytest.mark.slow),
         ((4, 5, 6), (3, 3, 3), 1),
-        ((5, 8, 7), (7, 5, 3), 2),
+        pytest.param((5, 8, 7), (7, 5, 3), 2, marks=pytest.mark.slow),
         ((3, 3, 3), (3, 3, 3), 2),
-        ((1, 1), (3, 3), 1),
+        pytest.param((1, 1), (3, 3), 1, marks=pytest.mark.slow),
     ],
 )
 def test_own_derivatives_are_those_of_the_compiler(space, size, stride) -> None:

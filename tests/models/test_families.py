@@ -19,8 +19,8 @@ CONVNEXT = ConvNext(patch=1, blocks=(1, 1), widths=(8, 16), kernel=3, outputs=3)
 DENSENET = DenseNet(growth=4, layers=(2, 1), outputs=3)
 SMALL = [VIT, CONVNEXT, DENSENET]
 NAMES = ["vit", "convnext", "densenet"]
-# Compiling costs most of the time of these tests: the convolutional network with the most layers is tried by hand.
-MOST = [VIT, CONVNEXT, pytest.param(DENSENET, marks=pytest.mark.slow)]
+# Compiling costs most of the time of these tests: the convolutional networks are tried by hand.
+MOST = [VIT, *(pytest.param(model, marks=pytest.mark.slow) for model in (CONVNEXT, DENSENET))]
 
 
 def drawn(model, x, seed: int = 1) -> dict:
