@@ -65,6 +65,7 @@ def test_motion_mixes_lines_of_poses_and_keeps_the_centre(space):
         assert np.all(np.diff(moved.astype(int)) >= 0)
 
 
+@pytest.mark.slow
 def test_nothing_moves_where_the_body_does_not_change_by_moving():
     flat = jnp.full((20, 22, 1), 0.7)
     found = augment.random_motion(KEYS[0], {"image": flat}, rotation=30, translation=0.2)["image"]

@@ -21,7 +21,7 @@ def benchmark():
 def test_no_interval_is_far_off(benchmark, monkeypatch):
     monkeypatch.setattr(benchmark, "LARGE", 20_000)
     chosen = (
-        "strong",
+        "40 + 40, 1 case a patient, calibrated",
         "80 patients x 5",
         "40 + 160",
         "3 classes x 40,",
