@@ -182,6 +182,7 @@ def test_values_by_every_loss(memory, tmp_path, loss):
         run.train(experiment(Regression(loss="quantile"), "interval_width"), tmp_path / "wide", screen=Silent())
 
 
+@pytest.mark.slow
 def test_soft_labels_are_learnt_and_hard_ones_judge(memory, tmp_path):
     def read(row, rng):
         votes = rng.binomial(5, 1 / (1 + np.exp(-3 * row[0])))

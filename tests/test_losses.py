@@ -90,6 +90,7 @@ def drawn(*shape: int) -> jnp.ndarray:
     return jnp.asarray(np.random.default_rng(3).normal(size=shape) * 2, jnp.float32)
 
 
+@pytest.mark.slow
 def test_focal_loss_of_zero_is_cross_entropy_and_by_hand_otherwise() -> None:
     logits, labels = drawn(5, 3), jnp.array([0, 2, 1, 1, 0])
     hard = jax.nn.one_hot(labels, 3)

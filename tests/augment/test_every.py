@@ -118,6 +118,7 @@ def test_whole_numbers_are_refused(name):
 
 
 @pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_pictures_are_the_same_on_one_and_eight_devices(space):
     chain = tuple(partial(getattr(augment, name), **settings) for name, (settings, _) in EVERY.items())
     case = case_of(space)

@@ -85,6 +85,7 @@ def test_padding_stays_and_touches_no_one(mix):
     assert mixed > 8
 
 
+@pytest.mark.slow
 def test_tables_mix_and_a_missing_number_of_the_partner_leaves_ones_own():
     table = jnp.arange(24.0).reshape(12, 2).at[:6, 0].set(jnp.nan)
     batch = batch_of((6, 6)) | {"table": table}

@@ -24,6 +24,7 @@ def test_blur_agrees_with_scipy(space, deviations):
     np.testing.assert_allclose(found, wide, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_blur_is_round_in_millimetres_and_as_wide_as_it_says():
     point = jnp.zeros((21, 41, 41, 1)).at[10, 20, 20].set(1.0)
     case = {"volume": point, "spacing": jnp.asarray([2.0, 1.0, 1.0])}
@@ -48,6 +49,7 @@ def test_sharpening_steepens_an_edge_and_keeps_the_mean():
     np.testing.assert_allclose(found.mean(), edge.mean(), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_coarse_voxels_keep_the_mean_and_straight_lines_and_lose_detail():
     for number in range(4):
         key = jax.random.key(number)

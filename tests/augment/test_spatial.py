@@ -161,6 +161,7 @@ def test_wrong_input_is_named() -> None:
         augment.random_crop(KEY, {"image": jnp.ones((4, 4, 1)), "segmentation": jnp.ones((3, 4), int)}, padding=1)
 
 
+@pytest.mark.slow
 def test_a_volume_with_thick_slices_turns_as_the_body_does() -> None:
     space, spacing = (9, 45, 45), np.array([5.0, 1.0, 1.0], np.float32)
     away = np.meshgrid(

@@ -18,6 +18,7 @@ def benchmark():
     return module
 
 
+@pytest.mark.slow
 def test_no_interval_is_far_off(benchmark, monkeypatch):
     monkeypatch.setattr(benchmark, "LARGE", 20_000)
     chosen = (

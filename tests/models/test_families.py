@@ -99,6 +99,7 @@ def test_bfloat16_computes_coarsely_with_float32_parameters(model) -> None:
 
 
 @pytest.mark.parametrize("model", MOST, ids=NAMES)
+@pytest.mark.slow
 def test_remat_changes_neither_parameters_nor_results_nor_names(model) -> None:
     x = jax.random.normal(KEY, (2, 8, 8, 1))
     model = model.clone(dropout=0.3)
@@ -124,6 +125,7 @@ def test_a_wave_of_replicates_gives_what_each_alone_gives(model) -> None:
 
 
 @pytest.mark.parametrize("model", [VIT, CONVNEXT], ids=NAMES[:2])
+@pytest.mark.slow
 def test_stochastic_depth_and_dropout_act_in_training_only_and_follow_their_stream(model) -> None:
     x = jax.random.normal(KEY, (8, 8, 8, 1))
     variables = drawn(model, x)

@@ -13,6 +13,7 @@ KEY = jax.random.key(0)
     ("shape", "groups"),
     [((3, 5, 4, 8), 4), pytest.param((3, 5, 4, 64), 32, marks=pytest.mark.slow), ((2, 3, 4, 5, 6), 6)],
 )
+@pytest.mark.slow
 def test_it_is_flax_group_norm(shape, groups) -> None:
     x = jax.random.normal(KEY, shape) * 3 + 1
     own, theirs = GroupNorm(groups), nn.GroupNorm(groups, epsilon=1e-5, use_fast_variance=False)

@@ -90,6 +90,7 @@ def test_the_target_decides_on_task_and_metric(tmp_path, target, task, primary):
     assert experiment.evaluation.primary == primary
 
 
+@pytest.mark.slow
 def test_many_patients_get_a_sealed_test_set_and_few_are_folded(tmp_path):
     few, _, _ = written(table(tmp_path / "few.csv"), "few")
     many, text, _ = written(table(tmp_path / "many.csv", rows=900), "many")

@@ -20,6 +20,8 @@ from medjax.training.programs import model_input_shapes
 from medjax.training.state import initialise
 from medjax.training.step import train_step
 
+pytestmark = pytest.mark.slow  # every test compiles steps of its own; how rows are mixed is tested in tests/augment
+
 SHAPES = {"image": jax.ShapeDtypeStruct((4, 4, 1), np.dtype(np.float32))}
 CASES = 16
 SOFT = partial(mixup, alpha=1.0)

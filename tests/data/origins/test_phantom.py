@@ -269,6 +269,7 @@ def test_a_lesion_without_contrast_is_invisible_and_with_contrast_is_as_high_as_
             np.testing.assert_allclose(far, 0, atol=1)
 
 
+@pytest.mark.slow
 def test_an_observer_who_knows_the_place_sees_more_with_more_contrast():
     scores = []
     for contrast in (0, 1, 4):

@@ -151,6 +151,7 @@ def test_every_kind_of_target_has_a_page(tmp_path, predictions, write_run, kind,
     assert 'id="slider"' not in text
 
 
+@pytest.mark.slow
 def test_a_key_of_an_older_run_may_be_missing(binary, undrawn):
     """Whatever single key the evaluation or the record lacks: a content, without a number that was not there."""
     run = read(binary)
