@@ -127,6 +127,7 @@ def test_several_labels_from_training_to_a_predicted_file(memory, tmp_path, monk
     )
 
 
+@pytest.mark.slow
 def test_grades_by_both_losses_are_judged_by_the_same_metrics(memory, tmp_path):
     def graded(row, rng):
         return {"label": int(np.digitize(row[0] + 0.3 * rng.normal(), [-1, 0, 1]))}
@@ -152,6 +153,7 @@ def test_grades_by_both_losses_are_judged_by_the_same_metrics(memory, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["absolute", "huber", "quantile"])
+@pytest.mark.slow
 def test_values_by_every_loss(memory, tmp_path, loss):
     def valued(row, rng):
         return {"value": float(40 + 10 * row[0] + 4 * rng.normal())}

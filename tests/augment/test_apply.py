@@ -29,7 +29,8 @@ def batch_of(space: tuple[int, ...]) -> dict:
     }
 
 
-@pytest.mark.parametrize("space", [pytest.param((10, 9), marks=pytest.mark.slow), (6, 5, 7)])
+@pytest.mark.parametrize("space", [(10, 9), (6, 5, 7)])
+@pytest.mark.slow
 def test_a_mapped_batch_equals_a_loop_over_cases(space) -> None:
     batch, index = batch_of(space), jnp.array([5, 3, 900, 4])
     run = jax.jit(lambda batch, index, step: augment.apply_batch(CHAIN, KEY, step, index, batch))

@@ -41,6 +41,7 @@ def test_mixup_is_the_weighted_mean_of_two_rows():
 
 
 @pytest.mark.parametrize("space", [(40,), (20, 30), (8, 9, 10)])
+@pytest.mark.slow
 def test_cutmix_pastes_one_box_whose_size_is_the_share(space):
     name = {1: "signal", 2: "image", 3: "volume"}[len(space)]
     batch = batch_of(space, 24)
