@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from medjax.evidence.setting import BINARY
-from medjax.report.table import NAMES
+from medjax.report.formats import NAMES
 
 OURS, OTHER, FAINT = "#0b5394", "#b45f06", "#9db8d2"
 SHOWN = tuple(name for name in BINARY if name not in ("brier", "log_loss"))  # these are better when lower

@@ -177,29 +177,56 @@ def data_command(arguments: argparse.Namespace) -> None:
         return
     if arguments.name is None:
         raise InputError(f"medjax data {arguments.action} needs the NAME of a data set; `medjax data list` shows them")
-    dataset, parts = _dataset(arguments)
-    if arguments.action == "prepare":
-        print(data.prepared(dataset, parts))
+    if arguments.action == "audit" and not arguments.quick:
+        _audit(arguments)
         return
-    from medjax.data.storage import write_atomically
-
-    if arguments.action == "audit":
-        from medjax.report import audit
-
-        text, sheet = audit.audited(dataset, parts, deep=not arguments.quick, after=arguments.after or ())
-        name = f"{dataset.name}_suspects.png"
+    if arguments.drop is not None:
+        raise InputError(
+            "--drop lists the suspects of a deep audit: medjax data audit NAME --drop FILE, without --quick"
+        )
+    dataset, parts = _dataset(arguments)
+    if arguments.action == "describe":
+        text, sheet = data.described(dataset, parts)
+        print(text)
+        _write_sheet(sheet, arguments.sheet or Path(f"{dataset.name}.png"))
     else:
-        (text, sheet), name = data.described(dataset, parts), f"{dataset.name}.png"
-    print(text)
+        print((data.prepared if arguments.action == "prepare" else data.audited)(dataset, parts))
+
+
+def _audit(arguments: argparse.Namespace) -> None:
+    """Audit a data set, or that of a run together with what its suspects are worth in the run's results."""
+    from medjax.data import drop
+
+    run, after = Path(arguments.name), arguments.after or ()
+    if run.is_dir():
+        from medjax import suspects
+
+        if arguments.assignments or arguments.on_error or arguments.drop:
+            raise InputError(
+                f"{run} is a run, whose data are audited as they are; --set, --on-error and --drop go with NAME"
+            )
+        print(suspects.audit_run(run, after=after, data_dir=arguments.data_dir).text)
+        print(f"for medjax report: {run / 'report'}")
+        return
+    from medjax.report import audit
+
+    dataset, parts = _dataset(arguments)
+    found = audit.audited(dataset, parts, after=after)
+    print(found.text)
+    _write_sheet(found.sheet, arguments.sheet or Path(f"{dataset.name}_suspects.png"))
+    if arguments.drop is not None:
+        from medjax.data.storage import write_atomically
+
+        write_atomically(arguments.drop, drop.written(dataset, found.twins, parts).encode())
+        print(f"cases for data.drop: {arguments.drop}")
+
+
+def _write_sheet(sheet: bytes | None, path: Path) -> None:
     if sheet is not None:
-        path = arguments.sheet or Path(name)
+        from medjax.data.storage import write_atomically
+
         write_atomically(path, sheet)
         print(f"contact sheet: {path}")
-    if arguments.drop is not None:
-        from medjax.data import drop, twins
-
-        write_atomically(arguments.drop, drop.written(dataset, twins.find(dataset, parts), parts).encode())
-        print(f"cases for data.drop: {arguments.drop}")
 
 
 def new_command(arguments: argparse.Namespace) -> None:
@@ -308,7 +335,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["list", "prepare", "describe", "audit"])
     sub.add_argument(
         "name", nargs="?", metavar="NAME",
-        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own",
+        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own; audit: or a run",
     )  # fmt: skip
     sub.add_argument("--sheet", type=Path, help="PNG that describe or audit writes (NAME.png, NAME_suspects.png)")
     sub.add_argument("--quick", action="store_true", help="audit: only what the index tells, without reading inputs")

@@ -14,6 +14,7 @@ RECORD = "record.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 LEDGER = "test_ledger.json"
+AUDIT, SUSPECTS = "report/audit.json", "report/suspects.png"  # where the run's data were audited
 
 
 def predictions(split: str) -> str:

@@ -276,6 +276,11 @@ def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Repl
         raise InputError(
             f"training.select '{experiment.training.select}' is unknown; known: {', '.join(task.selectable)}"
         )
+    if isinstance(experiment.evaluation.threshold, str) and len(np.unique(targets[first.validation])) < 2:
+        raise InputError(
+            f"evaluation.threshold '{experiment.evaluation.threshold}' needs both classes among the "
+            f"{len(first.validation)} validation cases, which have one; choose another split, or state a number"
+        )
     if "auroc" not in (experiment.evaluation.primary, experiment.training.select):
         return
     judged = np.concatenate([model.held_out for model in models]) if first.fold >= 0 else first.validation

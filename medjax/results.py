@@ -13,9 +13,10 @@ from medjax import baselines, config, folder, reserved
 from medjax.data.ledger import Opening
 from medjax.errors import InputError
 from medjax.evidence.evaluation import evaluate
+from medjax.evidence.intervals import patient_codes
 from medjax.evidence.prediction_files import write_csv
 from medjax.evidence.predictions import Predictions, ensemble, known, select
-from medjax.evidence.thresholds import choose_threshold
+from medjax.evidence.thresholds import attained, choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
 
@@ -56,15 +57,18 @@ def freeze(
         calibration: predictions of the patients kept apart, on which probabilities are recalibrated.
     """
     settings, threshold = experiment.evaluation, experiment.evaluation.threshold
+    fixed: dict[str, Any] = {}
     if isinstance(threshold, str):
         index = experiment.task.positive_index
         if validation is None or index is None:
             raise InputError(f"evaluation.threshold '{threshold}' needs validation cases and a positive class")
         validation = select(validation, np.flatnonzero(known(validation)))
-        threshold = choose_threshold(ensemble(validation)[:, index], validation.target == index, rule=threshold)
-    apart = {}
+        probability, target = ensemble(validation)[:, index], validation.target == index
+        threshold = choose_threshold(probability, target, rule=settings.threshold)
+        codes = patient_codes(validation.group)
+        fixed["chosen"] = attained(probability, target, codes, threshold, rule=settings.threshold)
     if calibration is not None:
-        apart = {"reserved": reserved.fit(calibration, _positive(experiment), float(threshold), experiment.seed)}
+        fixed["reserved"] = reserved.fit(calibration, _positive(experiment), float(threshold), experiment.seed)
     return Plan(
         {
             "experiment": hashlib.sha256(config.dumps(experiment).encode()).hexdigest(),
@@ -72,7 +76,7 @@ def freeze(
             "threshold": threshold,
             "data": data,
             "model": model,
-            **apart,
+            **fixed,
         }
     )
 
@@ -202,6 +206,8 @@ def judge(
     head: dict[str, Any] = {**about, "validation": label, "split": name, "plan": plan.hash[:8]}
     if opening is not None:
         head["opening"] = f"opening {opening.number}, {opening.models} model{'s' if opening.models != 1 else ''}"
+    if "chosen" in plan.content:
+        result["chosen"] = plan.content["chosen"]
     if "reserved" in plan.content:
         threshold = float(plan.content["threshold"])
         result |= reserved.report(

@@ -72,7 +72,7 @@ def image(small):
             ema=0.9, log_every=3, save_grid=2, save_seconds=0.0,
         ),
         replicates=Replicates(seeds=3, together=2),
-        evaluation=Evaluation(threshold="youden", resamples=100),
+        evaluation=Evaluation(threshold="sensitivity>=.9", resamples=100),
     )  # fmt: skip
 
 
@@ -416,6 +416,8 @@ def test_noise_in_the_test_set_changes_nothing(image, tmp_path, monkeypatch):
     identical(*(final_state(tmp_path / name, work)[1] for name in ("clean", "dirty")))
     plans = [json.loads((tmp_path / name / "record.json").read_text())["plan"] for name in ("clean", "dirty")]
     assert plans[0]["threshold"] == plans[1]["threshold"]
+    assert plans[0]["chosen"]["rule"] == "sensitivity>=.9"
+    assert plans[0]["chosen"] == plans[1]["chosen"]
     assert plans[0]["model"] == plans[1]["model"]
     assert plans[0]["data"] != plans[1]["data"]
 

@@ -12,7 +12,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Key
+from jaxtyping import Array, Complex, Float, Int, Key
 
 from medjax.augment.grids import change, chosen, coin, draw, within
 from medjax.augment.resample import resample_affine
@@ -131,9 +131,9 @@ def random_motion(
         moments = jnp.sort(jax.random.uniform(times, (moves,))) * len(lines) - len(lines) // 2
         epoch = (lines[:, None] >= moments[None]).sum(1)  # how often the body had moved when the line was recorded
         calm = (moments <= 0).sum()
-        change_of_lines = jnp.zeros((), jnp.complex64)
         still = _transform(x, along)
-        for number in range(moves + 1):
+
+        def record(lines_so_far: Complex[Array, "*grid"], number: Int[Array, ""]) -> tuple:
             pose = jax.random.fold_in(poses, number)
             matrix, offset = draw_affine(
                 pose, x.shape[:-1], rotation=rotation, translation=translation, spacing=case.get("spacing")
@@ -141,7 +141,10 @@ def random_motion(
             moved = _transform(resample_affine(x, matrix, offset, edge="nearest"), along)
             # A difference, which is exactly 0 where nothing moved.
             taken = _column((epoch == number) & (number != calm) & on, along, x.ndim)
-            change_of_lines = change_of_lines + jnp.where(taken, moved - still, 0)
+            return lines_so_far + jnp.where(taken, moved - still, 0), None
+
+        # A loop, since written out every pose would be compiled by itself.
+        change_of_lines, _ = jax.lax.scan(record, jnp.zeros_like(still), jnp.arange(moves + 1))
         return x + _real(change_of_lines, along).astype(x.dtype)
 
     return change(key, case, altered)

@@ -233,11 +233,18 @@ def _twin(ids: np.ndarray, parts: np.ndarray, a: int, b: int, similarity: float,
     return Twin((str(ids[a]), str(ids[b])), (str(parts[a]), str(parts[b])), similarity, chance)
 
 
-def judged(twins: Twins, part: str | None = None) -> list[str]:
-    """The ids of cases in a split that have a twin in training; None: of cases whose twin lies in another fold."""
-    found = set()
+def judged(twins: Twins, part: str | None = None, left_out: Sequence[str] = ()) -> list[str]:
+    """The ids of cases in a split that have a twin in training; None: of cases whose twin lies in another fold.
+
+    Cases that training left out (`left_out`) make nobody suspect.
+    """
+    gone, found = set(left_out), set()
     for pair in twins.pairs:
-        for (own, name), other in zip(zip(pair.parts, pair.ids, strict=True), pair.parts[::-1], strict=True):
-            if own != other and (part is None or (own == part and other == "train")):
+        for (own, name), (other, twin) in zip(
+            zip(pair.parts, pair.ids, strict=True),
+            zip(pair.parts[::-1], pair.ids[::-1], strict=True),
+            strict=True,
+        ):
+            if own != other and twin not in gone and (part is None or (own == part and other == "train")):
                 found.add(name)
     return sorted(found)

@@ -24,13 +24,14 @@ def choose_threshold(
     - "youden": largest sensitivity + specificity - 1 (Youden, Cancer 3:32, 1950);
     - "accuracy": most cases right;
     - "sensitivity>=.95", "specificity>=.90": of the thresholds that reach the target the one with the most of the other
-      quantity. Calling every case positive (or none) reaches it always and decides nothing, so it does not count;
+      quantity. Calling every case positive (or none) reaches it always and decides nothing, so it does not count; where no
+      other threshold reaches the target, the one that comes nearest is taken, and `attained` says that it falls short;
     - "cost 10" or "cost 10:1": least expected cost, where a miss costs 10 false alarms. It may call all positive, or none.
 
     Candidates lie halfway between neighbouring probabilities; of equally good ones the middle one is taken.
 
     Raises:
-        InputError: an unknown rule, a number outside 0 to 1, one class only, or a target that no threshold reaches.
+        InputError: an unknown rule, a number outside 0 to 1, or one class only.
     """
     if not isinstance(rule, str):
         if not 0.0 <= float(rule) <= 1.0:
@@ -46,7 +47,7 @@ def choose_threshold(
         raise InputError(f"threshold: rule {rule!r} needs both classes in the validation cases; state a number instead")
     candidates, caught, spared = _candidates(score, positive, weights)
     if chosen.name in ("sensitivity", "specificity"):
-        best = _reaching(chosen, rule, {"sensitivity": caught / positives, "specificity": spared / negatives})
+        best = _reaching(chosen, {"sensitivity": caught / positives, "specificity": spared / negatives})
     elif chosen.name == "youden":
         best = _largest(caught / positives + spared / negatives)
     else:
@@ -75,28 +76,20 @@ def _largest(gain: Float[np.ndarray, " thresholds"]) -> Shaped[np.ndarray, " bes
     return np.flatnonzero(gain >= gain.max() - _ROUNDING * max(1.0, abs(gain.max())))
 
 
-def _reaching(
-    chosen: Rule, text: str, shares: dict[str, Float[np.ndarray, " thresholds"]]
-) -> Shaped[np.ndarray, " best"]:
-    """Of the thresholds that reach a target those with the most of the other quantity, and of these with the most of it."""
+def _reaching(chosen: Rule, shares: dict[str, Float[np.ndarray, " thresholds"]]) -> Shaped[np.ndarray, " best"]:
+    """Of the thresholds that reach a target those with the most of the other quantity, and of these with the most of it.
+
+    Where none reaches it, those that come nearest: a finished training is worth more than an error, and `attained` says so.
+    """
     own = shares[chosen.name]
-    word = "specificity" if chosen.name == "sensitivity" else "sensitivity"
-    other = np.where(shares[word] > 0, shares[word], -np.inf)
-    reached = np.flatnonzero((own >= chosen.value - _ROUNDING) & np.isfinite(other))
-    if len(reached):
-        reached = reached[_largest(other[reached])]
-        return reached[_largest(own[reached])]
-    if not np.isfinite(other).any():
-        raise InputError(
-            f"threshold: rule {text!r} cannot be met: with any {chosen.name} above 0 the {word} on these validation cases "
-            "is 0; state a number instead"
-        )
-    most = float(own[np.isfinite(other)].max())
-    beside = float(other[own == most].max())
-    raise InputError(
-        f"threshold: rule {text!r} cannot be met on these validation cases: the most is {chosen.name} {most:.3g}, with "
-        f"{word} {beside:.3g}; state a target up to that"
-    )
+    other = shares["specificity" if chosen.name == "sensitivity" else "sensitivity"]
+    both = np.flatnonzero((own > 0) & (other > 0))
+    usable = both if len(both) else np.arange(len(own))
+    reached = usable[own[usable] >= chosen.value - _ROUNDING]
+    if not len(reached):
+        reached = usable[_largest(own[usable])]
+    reached = reached[_largest(other[reached])]
+    return reached[_largest(own[reached])]
 
 
 def attained(
@@ -110,9 +103,9 @@ def attained(
 ) -> dict:
     """What a threshold attains on the validation cases, as JSON: sensitivity and specificity with Wilson's interval.
 
-    Several cases of a patient count as their effective number. Under a `rule` with a target it also says whether the
-    interval lies above that target: as a rule it does not, since the threshold is set so that the estimate just reaches it.
-    The intervals take the threshold as given; chosen on these same cases it is a little too good.
+    Several cases of a patient count as their effective number. Under a `rule` with a target it also says whether the target
+    is met, and whether the interval lies above it: as a rule it does not, since the threshold is set so that the estimate
+    just reaches it. The intervals take the threshold as given; chosen on these same cases it is a little too good.
     """
     positive = np.asarray(target).astype(bool)
     said = np.asarray(probability, np.float64) >= threshold
@@ -129,9 +122,15 @@ def attained(
     found |= {"rule": rule.strip(), "chosen_on": "these cases, so that both are a little too good"}
     if chosen.name in ("sensitivity", "specificity"):
         low = found[chosen.name]["low"]
+        estimate = found[chosen.name]["estimate"]
+        met = estimate is not None and estimate >= chosen.value - _ROUNDING
         sure = low is not None and low >= chosen.value
-        found["target"] = {"quantity": chosen.name, "value": chosen.value, "below_the_interval": sure}
-        if not sure and low is not None:
+        found["target"] = {"quantity": chosen.name, "value": chosen.value, "met": met, "below_the_interval": sure}
+        if not met:
+            found["target"]["note"] = (
+                f"NOT MET: no threshold that still tells cases apart has a {chosen.name} that high"
+            )
+        elif not sure and low is not None:
             found["target"]["note"] = (
                 f"reached here; in other patients the {chosen.name} may well be lower, down to {low:.2f} by its interval"
             )

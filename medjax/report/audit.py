@@ -1,11 +1,12 @@
 """The deep leak audit of a data set in words, and its most suspicious pairs in pictures."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from medjax.data import giveaways, near, twins
 from medjax.data.dataset import Dataset
 from medjax.data.partition import Partition
+from medjax.data.twins import Twins
 from medjax.report import data
 from medjax.report.examination import BOUND, examination
 from medjax.report.pair_sheet import pair_sheet, short
@@ -13,21 +14,28 @@ from medjax.report.pair_sheet import pair_sheet, short
 LISTED, WIDTH = 20, 108
 
 
+class Audited(NamedTuple):
+    """A deep audit: in words, the most suspicious pairs as PNG (None: there are none), as plain JSON, and the pairs."""
+
+    text: str
+    sheet: bytes | None
+    result: dict[str, Any]
+    twins: Twins
+
+
 def audited(
     dataset: Dataset,
     plan: Partition | None = None,
     *,
-    deep: bool = True,
     rate: float = near.RATE,
     bound: float = BOUND,
     after: Sequence[str] = (),
-) -> tuple[str, bytes | None]:
-    """Return the leak audit in words, and the most suspicious pairs side by side as PNG (None where there are none).
+) -> Audited:
+    """Audit a data set by reading its inputs, after what its index tells by itself (`data.audited`).
 
     Args:
         dataset: prepared.
         plan: an experiment's partition; None: the data set's own splits.
-        deep: whether inputs are read; otherwise only what the index tells is said.
         rate: share of cases without a copy that may be called near-duplicates.
         bound: AUROC from which a single column is suspect.
         after: columns that are known only after the time of prediction.
@@ -36,12 +44,10 @@ def audited(
         InputError: a patient stands in two splits.
     """
     first = data.audited(dataset, plan)
-    if not deep:
-        return first, None
     found = twins.find(dataset, plan, rate=rate)
     development = giveaways.read(dataset, plan)
     result = examination(dataset, plan, found, development, bound, after)
-    return first + "\n\n" + in_words(result), pair_sheet(dataset, found)
+    return Audited(first + "\n\n" + in_words(result), pair_sheet(dataset, found), result, found)
 
 
 def in_words(found: dict[str, Any]) -> str:

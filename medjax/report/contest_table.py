@@ -4,20 +4,7 @@ import re
 import textwrap
 
 from medjax.evidence.pairs import two_digits
-from medjax.report.table import (
-    MACRO,
-    MACRO_LABELS,
-    NAMES,
-    WIDTH,
-    _cell,
-    _decimals,
-    _fixed,
-    _join,
-    _number,
-    _row,
-    _threshold,
-    _wrap,
-)
+from medjax.report import formats
 
 _ENTRY = (40, 68, 93)  # where the columns of an entry start, after its name
 _PAIR = (10, 42, 49, 58)  # where those of a pair start, after the two letters
@@ -41,8 +28,12 @@ def _letters(number: int) -> str:
 
 def _label(name: str, result: dict) -> str:
     if result["kind"] == "labels":
-        return NAMES.get(name, name) + (", macro" if name in MACRO_LABELS else "")
-    return NAMES.get(name, name) if "positive" in result["counts"] else MACRO.get(name, NAMES.get(name, name))
+        return formats.NAMES.get(name, name) + (", macro" if name in formats.MACRO_LABELS else "")
+    return (
+        formats.NAMES.get(name, name)
+        if "positive" in result["counts"]
+        else formats.MACRO.get(name, formats.NAMES.get(name, name))
+    )
 
 
 def _heading(result: dict) -> list[str]:
@@ -61,7 +52,7 @@ def _heading(result: dict) -> list[str]:
         parts.append(f"{counts['folds']} folds, out-of-fold")
     if counts["without_target"]:
         parts.append(f"{counts['without_target']} without target left out")
-    return _join(title) + _join(parts)
+    return formats.join(title) + formats.join(parts)
 
 
 def _columns(starts: tuple[int, ...], *cells: str) -> str:
@@ -81,37 +72,37 @@ def _entries(result: dict, letters: dict[str, str]) -> list[str]:
     lines = [_columns(_ENTRY, "", *heads)]
     for name, one in result["entries"].items():
         found = one["metrics"][primary]
-        cells = [_cell(found, max(_decimals(found), 3), primary), _seeds(found["seeds"], primary)]
-        cells += [_threshold(one["threshold"])] if one["threshold"] is not None else []
+        cells = [formats.cell(found, max(formats.decimals(found), 3), primary), _seeds(found["seeds"], primary)]
+        cells += [formats.threshold(one["threshold"])] if one["threshold"] is not None else []
         name = f"{letters[name]}  {name}" + (" (reference)" if name == result["reference"] else "")
         if len(name) < _ENTRY[0] - 1:
             lines.append(_columns(_ENTRY, name, *cells))
         else:
-            lines += [*textwrap.wrap(name, WIDTH, subsequent_indent="   "), _columns(_ENTRY, "", *cells)]
+            lines += [*textwrap.wrap(name, formats.WIDTH, subsequent_indent="   "), _columns(_ENTRY, "", *cells)]
     return lines
 
 
 def _seeds(found: dict, primary: str) -> str:
     if found["standard_deviation"] is None:
         return "one seed" if found["count"] == 1 else "undefined"
-    mean = _number(found["mean"], 3, primary)
-    return f"{mean}, {_number(found['standard_deviation'], 4, primary)} ({found['count']})"
+    mean = formats.number(found["mean"], 3, primary)
+    return f"{mean}, {formats.number(found['standard_deviation'], 4, primary)} ({found['count']})"
 
 
 def _pairs(result: dict, kind: str, title: str, letters: dict[str, str]) -> list[str]:
     """A pair a line, its verdict on as many as it needs."""
     found, primary = result[kind], result["primary"]
     if not found["pairs"]:
-        return _wrap(f"{title}: not compared; {found['reason']}.")
+        return formats.wrap(f"{title}: not compared; {found['reason']}.")
     lines = [title, _columns(_PAIR, "", "difference (adjusted interval)", "p", "adj. p", "verdict on the first")]
     for pair in found["pairs"]:
         adjusted = pair["adjusted"]
         shown = pair | {"low": adjusted["low"], "high": adjusted["high"]}
-        decimals = max(_decimals(shown), 3)
+        decimals = max(formats.decimals(shown), 3)
         while decimals < 5 and any(end and round(end, decimals) == 0 for end in (shown["low"], shown["high"])):
             decimals += 1  # an end next to 0 decides the verdict: on which side it lies must be seen
-        cells = [_cell(shown, decimals, primary, signed=True), _p(pair["p_value"]), _p(adjusted["p_value"])]
-        verdict = textwrap.wrap(_shown(pair["verdict"]), WIDTH - _PAIR[-1])
+        cells = [formats.cell(shown, decimals, primary, signed=True), _p(pair["p_value"]), _p(adjusted["p_value"])]
+        verdict = textwrap.wrap(_shown(pair["verdict"]), formats.WIDTH - _PAIR[-1])
         first = f"{letters[pair['first']]} - {letters[pair['second']]}"
         lines.append(_columns(_PAIR, first, *cells, verdict[0]))
         lines += [" " * _PAIR[-1] + line for line in verdict[1:]]
@@ -127,7 +118,7 @@ def _p(value: float | None) -> str:
     """A p-value with three decimals, with more where these could not be told from .05."""
     if value is None:
         return "-"
-    return "<.001" if value < 0.001 else _fixed(value, 4 if round(value, 3) == 0.05 else 3)
+    return "<.001" if value < 0.001 else formats.fixed(value, 4 if round(value, 3) == 0.05 else 3)
 
 
 def _others(result: dict, letters: dict[str, str]) -> list[str]:
@@ -137,10 +128,14 @@ def _others(result: dict, letters: dict[str, str]) -> list[str]:
     chosen = list(entries)
     for start in range(0, len(chosen), 3):
         three = chosen[start : start + 3]
-        lines.append(_row("described, not compared" if not start else "", *(letters[name] for name in three)))
+        lines.append(formats.row("described, not compared" if not start else "", *(letters[name] for name in three)))
         for metric in names:
             found = [entries[name]["metrics"][metric] for name in three]
-            lines.append(_row(_label(metric, result), *(_cell(one, max(_decimals(one), 2), metric) for one in found)))
+            lines.append(
+                formats.row(
+                    _label(metric, result), *(formats.cell(one, max(formats.decimals(one), 2), metric) for one in found)
+                )
+            )
     return lines
 
 
@@ -153,25 +148,25 @@ def _below(result: dict, letters: dict[str, str]) -> list[str]:
         for kind in ("predictors", "methods")
     }
     own = sorted({one["metrics"][result["primary"]]["method"] for one in result["entries"].values()})
-    lines += _wrap(f"Intervals of each: {level}, {'; '.join(own)}.")
-    lines += _wrap(
+    lines += formats.wrap(f"Intervals of each: {level}, {'; '.join(own)}.")
+    lines += formats.wrap(
         f"Differences: first minus second, {'; '.join(methods['predictors'] + methods['methods']) or 'none'}; interval and "
         "p-value from one standard error and Student's t."
     )
     most = max(len(result[kind]["pairs"]) for kind in ("predictors", "methods"))
     if most > 1:
         rows = " and again over those of methods" if result["methods"]["pairs"] else ""
-        lines += _wrap(
-            f"Holm over the {most} pairs of predictors{rows}: at most {_fixed(alpha, 2)} for a false difference among them; "
+        lines += formats.wrap(
+            f"Holm over the {most} pairs of predictors{rows}: at most {formats.fixed(alpha, 2)} for a false difference among them; "
             "each interval has the level at which its test was decided, and leaves 0 out where the adjusted p is below that."
         )
     if most > 1 and result["margin"] is not None:
-        lines += _wrap(
+        lines += formats.wrap(
             "Non-inferior: by intervals that hold all differences at once (each at the level of 1 minus "
-            f"{_fixed(alpha, 2)} / {most}), which are wider than those shown where Holm's have shrunk."
+            f"{formats.fixed(alpha, 2)} / {most}), which are wider than those shown where Holm's have shrunk."
         )
     lines += _detectable(result, label, letters) + _mcnemar(result, letters)
-    lines += _wrap(
+    lines += formats.wrap(
         f"Conditional on {result['conditional_on']}, training-set variation not included. Not evidence for other hospitals."
     )
     return lines + _warnings(result, letters)
@@ -187,7 +182,7 @@ def _detectable(result: dict, label: str, letters: dict[str, str]) -> list[str]:
         ends = (_shown(two_digits(end(pair[key] for pair in found))) for end in (min, max))
         shown = ["{} to {}".format(*ends)]
     adjusted = ", before Holm" if len(result["predictors"]["pairs"]) > 1 else ""
-    return _wrap(
+    return formats.wrap(
         f"Smallest {label} difference detectable here (2.8 paired standard errors: power .80, two-sided .05{adjusted}): "
         f"{', '.join(shown)}."
     )
@@ -196,13 +191,13 @@ def _detectable(result: dict, label: str, letters: dict[str, str]) -> list[str]:
 def _mcnemar(result: dict, letters: dict[str, str]) -> list[str]:
     found = result["mcnemar"]
     if not found["pairs"]:
-        return _wrap(f"Not done: {found['reason']}.")
+        return formats.wrap(f"Not done: {found['reason']}.")
     shown = [
         f"{letters[pair['first']]} - {letters[pair['second']]} {pair['only_first_right']}:{pair['only_second_right']}, "
         f"p {_p(pair['p_value'])}, adj. {_p(pair['adjusted_p_value'])}"
         for pair in found["pairs"]
     ]
-    return _wrap(
+    return formats.wrap(
         f"Accuracy, cases that only the first : only the second judges rightly, McNemar's exact test: {'; '.join(shown)}."
     )
 
@@ -217,4 +212,4 @@ def _warnings(result: dict, letters: dict[str, str]) -> list[str]:
         for pair in result[kind]["pairs"]:
             if text := pair.get("warning"):
                 warned.setdefault(text, []).append(f"{letters[pair['first']]} - {letters[pair['second']]}")
-    return [line for text, names in warned.items() for line in _wrap(f"WARNING, {', '.join(names)}: {text}.")]
+    return [line for text, names in warned.items() for line in formats.wrap(f"WARNING, {', '.join(names)}: {text}.")]

@@ -1,6 +1,6 @@
 """A learning curve in words: plain text of at most 108 columns, from `learning_curve.json` alone."""
 
-from medjax.report.table import MACRO, NAMES, _cell, _decimals, _fixed, _join, _number, _percent, _wrap
+from medjax.report import formats
 
 _BAR = 34  # letters from the lowest to the highest end of an interval
 
@@ -14,7 +14,7 @@ def learning_curve_table(curve: dict) -> str:
 def _metric(curve: dict) -> str:
     name = curve["primary"]
     binary = "positive" in curve.get("about", {})
-    return NAMES.get(name, name) if binary else MACRO.get(name, NAMES.get(name, name))
+    return formats.NAMES.get(name, name) if binary else formats.MACRO.get(name, formats.NAMES.get(name, name))
 
 
 def _heading(curve: dict) -> list[str]:
@@ -25,13 +25,18 @@ def _heading(curve: dict) -> list[str]:
     title.append(f"{first['seeds']['count']} seeds, each with its own nested subsets of the training patients")
     patients = about.get("patients", f"{first['patients']} patients")
     judged = [f"every size judged on the same {first['cases']} {about.get('judged_on', 'cases')}", patients]
-    return _join(title) + _join(judged)
+    return formats.join(title) + formats.join(judged)
 
 
 def _points(curve: dict) -> list[str]:
     name, shares = curve["primary"], curve.get("shares", [])
     rows = [
-        (f"{point['training_patients']:>9,}", _percent(shares[k]) if k < len(shares) else "", point, point["seeds"])
+        (
+            f"{point['training_patients']:>9,}",
+            formats.percent(shares[k]) if k < len(shares) else "",
+            point,
+            point["seeds"],
+        )
         for k, point in enumerate(curve["points"])
     ]
     if "prediction" in curve:
@@ -39,14 +44,14 @@ def _points(curve: dict) -> list[str]:
         rows.append((f"{later['training_patients']:>9,}", "fitted", later, {}))
     known = [one[side] for _, _, one, _ in rows for side in ("low", "estimate", "high") if one[side] is not None]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
-    decimals = max([_decimals(one) for _, _, one, _ in rows])
+    decimals = max([formats.decimals(one) for _, _, one, _ in rows])
     lines = [
         _line(" patients", "share", f"{_metric(curve)}, single model", "sd of seeds", _scale(name, low, high, decimals))
     ]
     for size, share, one, seeds in rows:
         spread = seeds.get("standard_deviation")
-        spread = "" if spread is None else _number(spread, max(decimals, 3), name)
-        lines.append(_line(size, share, _cell(one, decimals, name), spread, _bar(one, low, high)))
+        spread = "" if spread is None else formats.number(spread, max(decimals, 3), name)
+        lines.append(_line(size, share, formats.cell(one, decimals, name), spread, _bar(one, low, high)))
     return lines
 
 
@@ -56,7 +61,7 @@ def _line(*cells: str) -> str:
 
 
 def _scale(name: str, low: float, high: float, decimals: int) -> str:
-    left, right = _number(low, decimals, name), _number(high, decimals, name)
+    left, right = formats.number(low, decimals, name), formats.number(high, decimals, name)
     return left + right.rjust(_BAR - len(left))
 
 
@@ -79,13 +84,13 @@ def _bar(one: dict, low: float, high: float) -> str:
 def _answer(curve: dict) -> list[str]:
     name, metric = curve["primary"], _metric(curve)
     sign = "-" if curve.get("law", {}).get("formula", "").startswith("metric") else "+"
-    wanted = f"{sign}{_number(curve['wanted_gain'], 3, name).rstrip('0')}"
-    lines = _wrap(f"How many more labelled patients for {metric} {wanted}? {_capital(curve['answer'])}.")
+    wanted = f"{sign}{formats.number(curve['wanted_gain'], 3, name).rstrip('0')}"
+    lines = formats.wrap(f"How many more labelled patients for {metric} {wanted}? {_capital(curve['answer'])}.")
     if curve.get("estimable"):
         change = curve["gain_of_doubling"]
-        lines += _wrap(
-            f"Twice the patients ({curve['furthest']:,}): {metric} {_cell(curve['prediction'], 3, name)}, better by "
-            f"{_cell(change, max(_decimals(change), 3), name)}. Nothing is said of more."
+        lines += formats.wrap(
+            f"Twice the patients ({curve['furthest']:,}): {metric} {formats.cell(curve['prediction'], 3, name)}, better by "
+            f"{formats.cell(change, max(formats.decimals(change), 3), name)}. Nothing is said of more."
         )
     if "law" in curve:
         law = curve["law"]
@@ -96,9 +101,9 @@ def _answer(curve: dict) -> list[str]:
             if offset
             else f"(patients / {curve['largest']:,})"
         )
-        lines += _wrap(
-            f"Law: {less} = {_number(law['limit'], 4, name)} + {_number(law['scale'], 4, name)} x {ratio} ^ -exponent, "
-            f"exponent {_fixed(law['exponent'], 2)}; it fits the points with p = {_fixed(law['goodness_of_fit'], 2)}. "
+        lines += formats.wrap(
+            f"Law: {less} = {formats.number(law['limit'], 4, name)} + {formats.number(law['scale'], 4, name)} x {ratio} ^ -exponent, "
+            f"exponent {formats.fixed(law['exponent'], 2)}; it fits the points with p = {formats.fixed(law['goodness_of_fit'], 2)}. "
             "By such a law more patients never make it worse."
         )
     return lines
@@ -111,20 +116,20 @@ def _capital(text: str) -> str:
 def _notes(curve: dict) -> list[str]:
     about, lines = curve.get("about", {}), []
     for one in curve.get("dropped", []):
-        lines += _wrap(f"Left out: {_percent(one['share'])} of the patients; {one['reason']}.")
+        lines += formats.wrap(f"Left out: {formats.percent(one['share'])} of the patients; {one['reason']}.")
     if "steps" in about:
-        lines += _wrap(
+        lines += formats.wrap(
             f"Every model took the same {about['steps']:,} steps of {about['batch']} cases, {about['epochs_of_the_largest']:g} "
             "passes over the largest training set; those on fewer patients saw each of them more often."
         )
     level = f"{100 * curve['level']:g} %"
-    lines += _wrap(
+    lines += formats.wrap(
         f"Intervals: {level}; the judged patients and the models vary. Values are those of single models, mean over seeds; at "
         "the largest size all seeds learn from the same patients, which the law's intervals allow for."
     )
     if chosen := about.get("chosen_on_the_same_cases"):
-        lines += _wrap(
-            f"The cases that judge also chose each model's parameters (by {NAMES.get(chosen, chosen)}), so every value "
+        lines += formats.wrap(
+            f"The cases that judge also chose each model's parameters (by {formats.NAMES.get(chosen, chosen)}), so every value "
             "is somewhat too good."
         )
-    return lines + _wrap("A test set was not touched. Not evidence for other hospitals.")
+    return lines + formats.wrap("A test set was not touched. Not evidence for other hospitals.")

@@ -1,11 +1,9 @@
 """The subgroups as plain text of at most 108 columns: a block an attribute, a line a group, the worst one below."""
 
-import textwrap
-
-from medjax.report.table import MACRO, MACRO_LABELS, NAMES, WIDTH
+from medjax.report import formats
+from medjax.report.formats import MACRO, MACRO_LABELS, NAMES, WIDTH
 
 SHOWN = 20  # groups of one attribute; of more the rest is in the JSON only
-_UNBOUNDED = ("mean_squared_error", "mean_absolute_error", "pinball_loss")
 _STARTS = (0, 30, 37, 44, 59, 84)
 
 
@@ -30,14 +28,14 @@ def subgroup_lines(result: dict) -> list[str]:
         "groups of its attribute, and its interval is adjusted for that (max-T); nothing is adjusted for the number of "
         "attributes."
     )
-    return lines + _wrap(note)
+    return lines + formats.wrap(note)
 
 
 def _block(attribute: str, found: dict, name: str, event: str) -> list[str]:
     title = attribute
     if found["kind"] == "numeric":
         title += f" (cut at {', '.join(f'{edge:.6g}' for edge in found['edges'])}: {found['edges_from']})"
-    lines = _wrap(title)
+    lines = formats.wrap(title)
     groups = list(found["groups"].items())
     if len(groups) > SHOWN:
         groups.sort(key=lambda item: -item[1]["cases"])
@@ -52,10 +50,12 @@ def _block(attribute: str, found: dict, name: str, event: str) -> list[str]:
         lines.append("  no case has a value")
     worst = found["worst"]
     if "group" in worst:
-        text = f"  worst of {worst['groups']}: {_short(worst['group'], 40)}, {_cell(worst['metric'], name)}"
+        text = (
+            f"  worst of {worst['groups']}: {_short(worst['group'], 40)}, {formats.interval(worst['metric'], 3, name)}"
+        )
         if worst["gap"].get("low") is not None:
-            text += f"; gap {_cell(worst['gap'], name, signed=True)}"
-        lines += _wrap(text + "; adjusted", "    ")
+            text += f"; gap {formats.interval(worst['gap'], 3, name, signed=True)}"
+        lines += formats.wrap(text + "; adjusted", "    ")
     return lines
 
 
@@ -63,7 +63,7 @@ def _line(group: str, one: dict, name: str, event: str) -> str:
     counts = [str(one["cases"]), str(one["patients"])]
     events = one["events"].get(event)
     if events:
-        counts.append(f"{events['cases']} ({_percent(events['cases'] / max(one['cases'], 1))})")
+        counts.append(f"{events['cases']} ({formats.percent(events['cases'] / max(one['cases'], 1))})")
     else:
         counts.append("")
     label = "  " + _short(group, 26)
@@ -75,29 +75,8 @@ def _line(group: str, one: dict, name: str, event: str) -> str:
         reason = gap.get("reason", "")
         apart = "rest has too few" if reason.startswith("too few") else _short(reason, WIDTH - _STARTS[5])
     else:
-        apart = _cell(gap, name, signed=True)
-    return _row(label, *counts, _cell(one["metrics"][name], name), apart)
-
-
-def _cell(entry: dict, name: str, *, signed: bool = False) -> str:
-    if entry.get("estimate") is None:
-        return "undefined"
-    text = _number(entry["estimate"], name, signed=signed)
-    if entry.get("low") is None:
-        return f"{text} (no interval)"
-    return f"{text} ({_number(entry['low'], name, signed=signed)} to {_number(entry['high'], name, signed=signed)})"
-
-
-def _number(value: float, name: str, *, signed: bool) -> str:
-    if name in _UNBOUNDED:
-        return f"{value:+.3g}" if signed else f"{value:.3g}"
-    text = f"{value:.3f}" if not signed else f"{value:+.3f}"
-    text = "0.000" if float(text) == 0 else text  # no "-.000"
-    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+        apart = formats.interval(gap, 3, name, signed=True)
+    return _row(label, *counts, formats.interval(one["metrics"][name], 3, name), apart)
 
 
 def _short(text: str, room: int) -> str:
@@ -110,7 +89,3 @@ def _row(*cells: str) -> str:
         text = text.ljust(start) if len(text) < start or not start else text + " "
         text += cell
     return text.rstrip()[:WIDTH]
-
-
-def _wrap(text: str, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)

@@ -1,41 +1,13 @@
 """The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
 
 import re
-import textwrap
 
-WIDTH = 108
+from medjax.report import formats
+
 _COLUMNS = (25, 28, 28, 27)  # metric, ours, reference, paired difference
 
-NAMES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "PPV",
-    "negative_predictive_value": "NPV",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "matthews": "Matthews correlation",
-    "brier": "Brier",
-    "log_loss": "log loss",
-    "mean_squared_error": "mean squared error",
-    "mean_absolute_error": "mean absolute error",
-    "r2": "R2",
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "exact_match": "all labels right",
-    "quadratic_weighted_kappa": "weighted kappa",
-    "mean_absolute_grade_error": "mean abs. grade error",
-    "pinball_loss": "pinball loss",
-    "interval_coverage": "interval coverage",
-    "interval_width": "interval width",
-}
-MACRO = {"auroc": "AUROC, macro", "f1": "F1, macro"}
-MACRO_LABELS = (*MACRO, "auprc", "sensitivity", "specificity", "accuracy")
 LABELS_SHOWN = 20  # of more labels the rest is in the JSON only
 _ENOUGH = 30  # patients with and without a label
-_UNBOUNDED = ("mean_squared_error", "mean_absolute_error", "pinball_loss", "interval_width")
 
 
 def results_table(evaluation: dict, header: dict | None = None) -> str:
@@ -49,75 +21,6 @@ def results_table(evaluation: dict, header: dict | None = None) -> str:
     lines = [*_heading(evaluation, header), "", *_body(evaluation, header)]
     lines += ["", *_below(evaluation, header)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-# Numbers.
-
-
-def _fixed(value: float, decimals: int, *, signed: bool = False) -> str:
-    """A number without its leading zero, as medical journals print shares: .95, -.003."""
-    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
-    if float(text) == 0:  # no "-.000"
-        text = f"{0.0:.{decimals}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
-
-
-def _decimals(entry: dict) -> int:
-    """Two decimals where the interval is wide, three where it is not; more would claim what the data cannot say."""
-    if entry.get("low") is None or entry.get("high") is None:
-        return 3
-    width = entry["high"] - entry["low"]
-    return 2 if width > 0.2 else 3 if width > 0.002 else 4
-
-
-def _number(value: float, decimals: int, name: str = "", *, signed: bool = False) -> str:
-    if name in _UNBOUNDED or abs(value) >= 100:
-        return f"{value:+.4g}" if signed else f"{value:.4g}"
-    return _fixed(value, decimals, signed=signed)
-
-
-def _cell(entry: dict | None, decimals: int, name: str = "", *, signed: bool = False) -> str:
-    if not entry:
-        return ""
-    if entry.get("estimate") is None:
-        return "undefined"
-    text = _number(entry["estimate"], decimals, name, signed=signed)
-    if entry.get("low") is None:
-        return f"{text} (no interval)"
-    low, high = (_number(entry[side], decimals, name, signed=signed) for side in ("low", "high"))
-    text = f"{text} ({low} to {high})"
-    return f"{text} {entry['numerator']}/{entry['denominator']}" if "numerator" in entry else text
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-def _row(*cells: str) -> str:
-    """Cells in columns; a cell that is too long pushes the others on."""
-    text = ""
-    for cell, start in zip(cells, (0, 25, 53, 81), strict=False):
-        if start:
-            text = text.ljust(start) if len(text) < start else text + "  "
-        text += cell
-    return text.rstrip()
-
-
-def _wrap(text: str, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
-
-
-def _join(parts: list[str]) -> list[str]:
-    """Parts set apart by semicolons; a line breaks between parts where that is possible."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + len(part) + 2 <= WIDTH:
-            lines[-1] += f"; {part}"
-        else:
-            if lines:
-                lines[-1] += ";"
-            lines += _wrap(("  " if lines else "") + part)
-    return lines
 
 
 # Parts.
@@ -145,10 +48,10 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         unknown = sum(count["unknown"] for count in classes.values())
         parts.append(f"{len(classes)} labels")
         if unknown:
-            parts.append(f"{_percent(unknown / (counts['cases'] * len(classes)))} of the answers unknown")
+            parts.append(f"{formats.percent(unknown / (counts['cases'] * len(classes)))} of the answers unknown")
     elif positive in classes and counts.get("cases"):
         events = classes[positive]["cases"]
-        parts.append(f"{events} {positive} ({_percent(events / counts['cases'])})")
+        parts.append(f"{events} {positive} ({formats.percent(events / counts['cases'])})")
     elif classes:
         parts.append(", ".join(f"{count['cases']} {name}" for name, count in classes.items()))
     parts += [f"{header[key]} {key}" for key in ("excluded", "missing", "duplicates") if header.get(key) is not None]
@@ -156,31 +59,28 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         parts.append(f"{counts['without_target']} without target")
     if header.get("plan"):
         parts.append(f"plan {header['plan']}")
-    lines = _join(title.split("; ")) + _join([part for part in parts if part])
-    lines += _wrap(f"LEAK: {header['leak']}") if header.get("leak") else []
-    lines += _wrap(f"NOT CHECKED: {header['unchecked']}") if header.get("unchecked") else []
-    return lines + (_wrap(str(header["opening"])) if header.get("opening") else [])
+    lines = formats.join(title.split("; ")) + formats.join([part for part in parts if part])
+    lines += formats.wrap(f"LEAK: {header['leak']}") if header.get("leak") else []
+    lines += formats.wrap(f"NOT CHECKED: {header['unchecked']}") if header.get("unchecked") else []
+    return lines + (formats.wrap(str(header["opening"])) if header.get("opening") else [])
 
 
-def _label(name: str, evaluation: dict) -> str:
+def row_label(name: str, evaluation: dict) -> str:
+    """What stands before a metric: its name, whether it is a macro average or the primary one, threshold, prevalence."""
     if evaluation.get("kind") == "labels":
-        label = NAMES.get(name, name) + (", macro" if name in MACRO_LABELS else "")
+        label = formats.NAMES.get(name, name) + (", macro" if name in formats.MACRO_LABELS else "")
         return label + ("  [primary]" if name == evaluation.get("primary") else "")
     if name in ("interval_coverage", "interval_width"):
         nominal = evaluation["metrics"]["interval_coverage"]["nominal"]
-        return f"{_percent(nominal)} interval: {name.removeprefix('interval_')}"
+        return f"{formats.percent(nominal)} interval: {name.removeprefix('interval_')}"
     binary = evaluation.get("threshold") is not None
-    label = NAMES.get(name, name) if binary else MACRO.get(name, NAMES.get(name, name))
+    label = formats.NAMES.get(name, name) if binary else formats.MACRO.get(name, formats.NAMES.get(name, name))
     counts = evaluation.get("counts", {})
     if name in ("sensitivity", "specificity") and binary:
-        label += f", thr. {_threshold(evaluation['threshold'])}"
+        label += f", thr. {formats.threshold(evaluation['threshold'])}"
     if name in ("positive_predictive_value", "negative_predictive_value") and "prevalence" in counts:
-        label += f" at {_percent(counts['prevalence'])}"
+        label += f" at {formats.percent(counts['prevalence'])}"
     return label + ("  [primary]" if name == evaluation.get("primary") else "")
-
-
-def _threshold(value: float) -> str:
-    return _fixed(value, 2) if round(value, 2) == value else f"{value:.3g}".replace("0.", ".", 1)
 
 
 def _body(evaluation: dict, header: dict) -> list[str]:
@@ -188,36 +88,42 @@ def _body(evaluation: dict, header: dict) -> list[str]:
     ours = f"{header.get('name', 'medjax')}" + (f" ({seeds} seed{'s' * (seeds != 1)})" if seeds else "")
     reference, compared = evaluation.get("reference", {}), evaluation.get("comparison", {})
     other = reference.get("name", "reference") if reference else ""
-    lines = [_row("", ours, other, "paired difference" if compared else "")]
+    lines = [formats.row("", ours, other, "paired difference" if compared else "")]
     metrics = evaluation.get("metrics", {})
     primary = evaluation.get("primary")
     for name in sorted(metrics, key=lambda name: name != primary):
         entry, difference = metrics[name], compared.get("predictors", {}).get(name)
-        decimals = max(_decimals(entry), 3 if name == primary else 2)
-        cells = [_cell(entry, decimals, name), _cell(reference.get("metrics", {}).get(name), decimals, name)]
-        cells.append(_cell(difference, max(decimals, 3), name, signed=True))
-        lines.append(_row(_label(name, evaluation), *cells))
+        decimals = max(formats.decimals(entry), 3 if name == primary else 2)
+        cells = [
+            formats.cell(entry, decimals, name),
+            formats.cell(reference.get("metrics", {}).get(name), decimals, name),
+        ]
+        cells.append(formats.cell(difference, max(decimals, 3), name, signed=True))
+        lines.append(formats.row(row_label(name, evaluation), *cells))
         if name == primary and difference and "verdict" in difference:
-            lines.append(_row("", "", "", re.sub(r"(?<!\d)0\.", ".", difference["verdict"])))
+            lines.append(formats.row("", "", "", re.sub(r"(?<!\d)0\.", ".", difference["verdict"])))
         if name == "brier" and "base_rate_alone" in entry:
-            lines[-1] = _row(f"Brier (base rate {_fixed(entry['base_rate_alone'], 3)})", *cells)
-    for label, entry in _extra_rows(evaluation):
-        lines.append(_row(label, _cell(entry, 2 if _decimals(entry) < 3 else 3)))
+            lines[-1] = formats.row(f"Brier (base rate {formats.fixed(entry['base_rate_alone'], 3)})", *cells)
+    for label, entry in extra_rows(evaluation):
+        lines.append(formats.row(label, formats.cell(entry, 2 if formats.decimals(entry) < 3 else 3)))
     return lines + _classes(evaluation)
 
 
-def _extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
+def extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
+    """Rows below the metrics: predictive values at stated prevalences, threshold .50, calibration, net benefit."""
     rows = []
     for item in evaluation.get("predictive_values", []):
         for key in ("positive_predictive_value", "negative_predictive_value"):
-            rows.append((f"{NAMES[key]} at {_percent(item['prevalence'])} (stated)", item[key]))
-    rows += [(f"{NAMES[name]}, thr. .50", entry) for name, entry in evaluation.get("at_threshold_half", {}).items()]
+            rows.append((f"{formats.NAMES[key]} at {formats.percent(item['prevalence'])} (stated)", item[key]))
+    rows += [
+        (f"{formats.NAMES[name]}, thr. .50", entry) for name, entry in evaluation.get("at_threshold_half", {}).items()
+    ]
     for name in ("intercept", "slope"):
         if name in evaluation.get("calibration", {}):
             rows.append((f"calibration {name}", evaluation["calibration"][name]))
     for item in evaluation.get("net_benefit", []):
         everyone = item["treat_all"]["estimate"]
-        label = f"net benefit at {_threshold(item['threshold'])}"
+        label = f"net benefit at {formats.threshold(item['threshold'])}"
         rows += [(label, item["model"])]
         if everyone is not None:
             rows.append(("  over treating all" if everyone > 0 else "  over treating none", item["difference"]))
@@ -239,12 +145,14 @@ def _classes(evaluation: dict) -> list[str]:
 
 def _block(classes: dict, head: str, metrics: tuple[str, ...], counts: dict[str, str]) -> list[str]:
     """A line for each class or label with three metrics, and after its name a count."""
-    lines = ["", _row(head, *(NAMES[metric] for metric in metrics))]
+    lines = ["", formats.row(head, *(formats.NAMES[metric] for metric in metrics))]
     for name, entries in list(classes.items())[:LABELS_SHOWN]:
         count = counts.get(name, "")
         room = 23 - len(count)
         label = (name if len(name) <= room else name[: room - 1] + ".") + count
-        lines.append(_row(label, *(_cell(entries[key], _decimals(entries[key])) for key in metrics)))
+        lines.append(
+            formats.row(label, *(formats.cell(entries[key], formats.decimals(entries[key])) for key in metrics))
+        )
     if len(classes) > LABELS_SHOWN:
         lines.append(f"  and {len(classes) - LABELS_SHOWN} more in the JSON of this evaluation")
     return lines
@@ -253,76 +161,94 @@ def _block(classes: dict, head: str, metrics: tuple[str, ...], counts: dict[str,
 def _below(evaluation: dict, header: dict) -> list[str]:
     primary, lines = str(evaluation.get("primary", "")), []
     entry = evaluation.get("metrics", {}).get(primary, {})
-    label, seeds = NAMES.get(primary, primary), entry.get("seeds", {})
+    label, seeds = formats.NAMES.get(primary, primary), entry.get("seeds", {})
     spread = []
     if seeds.get("standard_deviation") is not None:
-        mean = _number(seeds["mean"], 3, primary)
-        spread.append(f"single seeds, {label}: mean {mean}, sd {_number(seeds['standard_deviation'], 4, primary)}")
+        mean = formats.number(seeds["mean"], 3, primary)
+        spread.append(
+            f"single seeds, {label}: mean {mean}, sd {formats.number(seeds['standard_deviation'], 4, primary)}"
+        )
     folds = evaluation.get("folds", {})
     if folds.get("minimum") is not None:
-        ends = (_number(folds[end], 3, primary) for end in ("minimum", "maximum"))
+        ends = (formats.number(folds[end], 3, primary) for end in ("minimum", "maximum"))
         spread.append("folds: min {}, max {}".format(*ends))
-    lines += _wrap("; ".join(spread)) if spread else []
+    lines += formats.wrap("; ".join(spread)) if spread else []
     methods = evaluation.get("comparison", {}).get("methods", {}).get(primary)
     if methods and methods.get("low") is not None:
-        cell = _cell(methods, 3, primary, signed=True)
-        lines += _wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
-    lines += _matrix(evaluation) + _rules(evaluation) + _reserved(evaluation)
+        cell = formats.cell(methods, 3, primary, signed=True)
+        lines += formats.wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
+    lines += _matrix(evaluation) + _chosen(evaluation) + _rules(evaluation) + _reserved(evaluation)
     groups: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
-        groups.setdefault(one.get("method", "none"), []).append(NAMES.get(name, name))
+        groups.setdefault(one.get("method", "none"), []).append(formats.NAMES.get(name, name))
     methods_text = "; ".join(f"{', '.join(names)}: {method}" for method, names in groups.items())
     methods_text = methods_text.replace(", conditional on the fold models", "") + "." * bool(groups)
     condition = evaluation.get("conditional_on", "the trained models")
     level = f"{100 * evaluation.get('level', 0.95):g} %"
-    lines += _wrap(
+    lines += formats.wrap(
         f"Intervals: {level}; conditional on {condition}, training-set variation not included. {methods_text}"
     )
     compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary, {})
     detectable = compared.get("smallest_detectable_difference")
     closing = ""
     if detectable:
-        closing = f"Smallest {label} difference detectable here with power .80: {_number(detectable, 3, primary)}. "
+        closing = (
+            f"Smallest {label} difference detectable here with power .80: {formats.number(detectable, 3, primary)}. "
+        )
     external = "external" in str(header.get("validation", "")).lower()
     closing += "Evidence for these patients' sites only." if external else "Not evidence for other hospitals."
-    lines += _wrap(closing)
+    lines += formats.wrap(closing)
     warned: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
         for text in (one.get("warning") or one.get("reason") or "").split("; "):
             if text:
-                warned.setdefault(text, []).append(NAMES.get(name, name))
+                warned.setdefault(text, []).append(formats.NAMES.get(name, name))
     for text, names in warned.items():
-        lines += _wrap(f"WARNING, {', '.join(names)}: {text}.")
+        lines += formats.wrap(f"WARNING, {', '.join(names)}: {text}.")
     return lines + _scarce_labels(evaluation)
+
+
+def _chosen(evaluation: dict) -> list[str]:
+    """By which rule the threshold was chosen, and what it attained where it was."""
+    chosen = evaluation.get("chosen")
+    if not chosen:
+        return []
+    rates = ", ".join(
+        f"{name} {formats.cell(chosen[name], formats.decimals(chosen[name]))}"
+        for name in ("sensitivity", "specificity")
+    )
+    note = chosen.get("target", {}).get("note", "")
+    text = f"Threshold {formats.threshold(chosen['threshold'])} by the rule '{chosen['rule']}' on validation: {rates}"
+    return formats.wrap(text + (f"; {note}" if note else ""))
 
 
 def _reserved(evaluation: dict) -> list[str]:
     """Where decisions gain; what was fitted on patients kept apart, and whether it helps on these cases."""
     curve = evaluation.get("decision_curve")
-    lines = _wrap(f"Decision curve, against treating all and none: {curve['summary']}.") if curve else []
+    lines = formats.wrap(f"Decision curve, against treating all and none: {curve['summary']}.") if curve else []
     recalibrated, sets = evaluation.get("recalibration"), evaluation.get("conformal")
     if recalibrated and recalibrated["method"] == "none":
-        lines += _wrap(f"Recalibration: none, {recalibrated.get('reason', 'not fitted')}")
+        lines += formats.wrap(f"Recalibration: none, {recalibrated.get('reason', 'not fitted')}")
     elif recalibrated:
         loss = recalibrated["log_loss"]
-        lines += _wrap(
+        lines += formats.wrap(
             f"Recalibration ({recalibrated['method']}, fitted on patients kept apart; not applied above): log loss "
-            f"{_fixed(loss['before'], 3)} to {_fixed(loss['after'], 3)}, difference "
-            f"{_cell(loss['difference'], 3, 'log_loss', signed=True)}"
+            f"{formats.fixed(loss['before'], 3)} to {formats.fixed(loss['after'], 3)}, difference "
+            f"{formats.cell(loss['difference'], 3, 'log_loss', signed=True)}"
         )
     if sets:
         size = sets.get("mean_set_size") or sets.get("mean_width")
         what = "set holds" if "mean_set_size" in sets else "interval holds"
-        nominal, covered = _fixed(sets["nominal"], 2), _cell(sets["coverage"], 3)
-        lines += _wrap(
+        nominal, covered = formats.fixed(sets["nominal"], 2), formats.cell(sets["coverage"], 3)
+        lines += formats.wrap(
             f"Conformal {nominal}: the {what} the truth for {covered} of the patients, mean size "
-            f"{_number(size['estimate'], 2)}; promised only for patients like those it was fitted on"
+            f"{formats.number(size['estimate'], 2)}; promised only for patients like those it was fitted on"
         )
     kept = (evaluation.get("selective") or {}).get("frozen")
     if kept:
-        lines += _wrap(
-            f"The least sure left to a person: answered {_cell(kept['coverage'], 3)}, accuracy of the answers "
-            f"{_cell(kept['accuracy_kept'], 3)}, were all others wrong {_cell(kept['accuracy_worst'], 3)}"
+        lines += formats.wrap(
+            f"The least sure left to a person: answered {formats.cell(kept['coverage'], 3)}, accuracy of the answers "
+            f"{formats.cell(kept['accuracy_kept'], 3)}, were all others wrong {formats.cell(kept['accuracy_worst'], 3)}"
         )
     return lines
 
@@ -330,10 +256,12 @@ def _reserved(evaluation: dict) -> list[str]:
 def _rules(evaluation: dict) -> list[str]:
     """What a reader must know of how the predictions became decisions and the labels one number."""
     if evaluation.get("kind") == "grade":
-        return _wrap("Predicted grade: the median of the probabilities. Weighted kappa: Cohen's, quadratic weights.")
+        return formats.wrap(
+            "Predicted grade: the median of the probabilities. Weighted kappa: Cohen's, quadratic weights."
+        )
     if evaluation.get("kind") == "labels":
-        at = _threshold(evaluation["threshold"])
-        return _wrap(
+        at = formats.threshold(evaluation["threshold"])
+        return formats.wrap(
             f"Macro: unweighted mean over labels, unknown answers left out; yes: probability of at least {at}, one "
             "threshold for all labels. Intervals of single labels are not adjusted for their number."
         )
@@ -349,7 +277,7 @@ def _scarce_labels(evaluation: dict) -> list[str]:
         for key, word in (("patients", "with"), ("negative_patients", "without"))
         if count[key] < _ENOUGH
     ]
-    return _wrap(f"WARNING, single labels: fewer than {_ENOUGH} patients: {', '.join(few)}.") if few else []
+    return formats.wrap(f"WARNING, single labels: fewer than {_ENOUGH} patients: {', '.join(few)}.") if few else []
 
 
 def _matrix(evaluation: dict) -> list[str]:
@@ -357,4 +285,4 @@ def _matrix(evaluation: dict) -> list[str]:
     if not matrix or len(names) != len(matrix) or len(names) > 12:
         return []
     rows = [f"{name}: {' '.join(str(count) for count in row)}" for name, row in zip(names, matrix, strict=True)]
-    return _wrap(f"Confusion matrix (true class: predicted {', '.join(names)}): {'; '.join(rows)}")
+    return formats.wrap(f"Confusion matrix (true class: predicted {', '.join(names)}): {'; '.join(rows)}")

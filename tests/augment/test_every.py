@@ -70,14 +70,15 @@ def test_identity_repeatability_types_and_what_moves(name, space):
     key, keys = "image" if len(space) == 2 else "volume", jnp.stack(KEYS)
     flat = case | {key: jnp.full_like(case[key], 0.5)}
 
+    many = {field: jnp.stack([value] * len(KEYS) + [flat[field]]) for field, value in case.items()}
+
     @partial(jax.jit, compiler_options=QUICK)
     def run(keys):
-        settings = (zero, strong | {"probability": 0}, strong)
-        return [jax.vmap(lambda k, s=s: function(k, case, **s))(keys) for s in settings], function(
-            keys[0], flat, **strong
-        )
+        fixed = [jax.vmap(lambda k, s=s: function(k, case, **s))(keys) for s in (zero, strong | {"probability": 0})]
+        return *fixed, jax.vmap(lambda k, one: function(k, one, **strong))(jnp.append(keys, keys[0]), many)
 
-    (still, never, found), of_flat = run(keys)
+    still, never, found = run(keys)
+    of_flat, found = ({field: one[rows] for field, one in found.items()} for rows in (-1, slice(len(KEYS))))
     # Zero strength and zero probability change no bit.
     for one in (still, never):
         for row in range(len(KEYS)):

@@ -78,15 +78,23 @@ def test_nineteen_of_twenty_reach_ninety_five_percent():
     assert chosen > 0.31
 
 
-def test_a_target_out_of_reach_names_what_can_be_reached():
+def test_a_target_out_of_reach_takes_the_nearest_and_says_so():
     # The lowest score is a positive's: all four are caught only where everybody is called positive.
     probability, target = np.array([0.1, 0.5, 0.6, 0.7, 0.2, 0.3]), np.array([1, 1, 1, 1, 0, 0])
-    with pytest.raises(InputError, match=r"the most is sensitivity 0\.75, with specificity 1"):
-        choose_threshold(probability, target, rule="sensitivity>=.95")
-    with pytest.raises(InputError, match=r"the most is specificity 0\.5, with sensitivity 1"):
-        choose_threshold(np.array([1.0, 1.0, 1.0, 0.2]), np.array([1, 1, 0, 0]), rule="specificity>=.9")
-    with pytest.raises(InputError, match="cannot be met"):
-        choose_threshold(np.full(4, 0.5), np.array([0, 1, 0, 1]), rule="sensitivity>=.9")
+    nearest = choose_threshold(probability, target, rule="sensitivity>=.95")
+    assert 0.3 < nearest < 0.5
+    found = thresholds.attained(probability, target, np.arange(6), nearest, rule="sensitivity>=.95")
+    assert (found["sensitivity"]["estimate"], found["specificity"]["estimate"]) == (0.75, 1.0)
+    assert found["target"]["met"] is False
+    assert "NOT MET" in found["target"]["note"]
+    certain = choose_threshold(np.array([1.0, 1.0, 1.0, 0.2]), np.array([1, 1, 0, 0]), rule="specificity>=.9")
+    assert 0.2 < certain <= 1.0
+
+
+def test_predictions_that_tell_nothing_apart_still_leave_a_threshold():
+    same, target = np.full(4, 0.5), np.array([0, 1, 0, 1])
+    assert choose_threshold(same, target, rule="sensitivity>=.9") < 0.5  # everybody is called positive
+    assert choose_threshold(same, target, rule="specificity>=.9") > 0.5
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,7 @@ def test_what_is_attained_comes_with_wilsons_interval():
     assert found["target"]["below_the_interval"] is False
     assert "may well be lower" in found["target"]["note"]
     easy = thresholds.attained(probability, target, np.arange(300), chosen, rule="sensitivity>=.5")
-    assert easy["target"] == {"quantity": "sensitivity", "value": 0.5, "below_the_interval": True}
+    assert easy["target"] == {"quantity": "sensitivity", "value": 0.5, "met": True, "below_the_interval": True}
     assert "target" not in thresholds.attained(probability, target, np.arange(300), 0.5, rule=0.5)
     # Five copies of every case are worth no more than one.
     copies = thresholds.attained(

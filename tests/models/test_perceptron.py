@@ -11,6 +11,10 @@ KEY = jax.random.key(0)
 X = jax.random.normal(KEY, (6, 30))
 
 
+def drawn(model: Perceptron) -> dict:
+    return jax.jit(lambda key: model.init(key, X, train=False))(KEY)
+
+
 def test_six_weight_layers_by_default() -> None:
     parameters = Perceptron(outputs=2).init(KEY, X, train=False)["params"]
     assert sum("kernel" in layer for layer in parameters.values()) == 6
@@ -19,7 +23,7 @@ def test_six_weight_layers_by_default() -> None:
 
 def test_it_computes_what_the_formula_says() -> None:
     model = Perceptron(hidden=(5,), outputs=3, activation=nn.gelu)
-    variables = model.init(KEY, X, train=False)
+    variables = drawn(model)
     p = variables["params"]
     expected = nn.gelu(X @ p["hidden_1"]["kernel"] + p["hidden_1"]["bias"][None]) @ p["output"]["kernel"]
     np.testing.assert_allclose(model.apply(variables, X, train=False), expected, atol=1e-5)
@@ -29,7 +33,7 @@ def test_it_computes_what_the_formula_says() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_outputs_and_parameters_are_float32_and_gradients_reach_all(normalisation, dtype) -> None:
     model = Perceptron(hidden=(16, 8), outputs=2, normalisation=normalisation, dtype=dtype)
-    variables = model.init(KEY, X, train=False)
+    variables = drawn(model)
 
     def loss(parameters):
         outputs, _ = model.apply({**variables, "params": parameters}, X, train=True, mutable=["batch_stats"])
@@ -38,7 +42,7 @@ def test_outputs_and_parameters_are_float32_and_gradients_reach_all(normalisatio
 
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
     assert ("batch_stats" in variables) == (normalisation == "batch")
-    for path, leaf in jax.tree.leaves_with_path(jax.grad(loss)(variables["params"])):
+    for path, leaf in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables["params"])):
         # A bias in front of batch normalisation cancels: the one gradient that is 0 by mathematics.
         if not (normalisation == "batch" and "hidden" in str(path) and "bias" in str(path)):
             assert np.abs(leaf).max() > 0, path
@@ -46,7 +50,7 @@ def test_outputs_and_parameters_are_float32_and_gradients_reach_all(normalisatio
 
 def test_dropout_is_on_in_training_only_and_follows_its_stream() -> None:
     model = Perceptron(outputs=2, dropout=0.5)
-    variables = model.init(KEY, X, train=False)
+    variables = drawn(model)
     one, again, two = (model.apply(variables, X, train=True, rngs={"dropout": jax.random.key(k)}) for k in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert np.any(one != two)
@@ -55,7 +59,7 @@ def test_dropout_is_on_in_training_only_and_follows_its_stream() -> None:
 
 def test_batch_statistics_move_in_training_and_rest_in_evaluation() -> None:
     model = Perceptron(hidden=(4,), outputs=1, normalisation="batch")
-    variables = model.init(KEY, X, train=False)
+    variables = drawn(model)
     _, moved = model.apply(variables, X, train=True, mutable=["batch_stats"])
     _, rested = model.apply(variables, X, train=False, mutable=["batch_stats"])
     before = jax.tree.leaves(variables["batch_stats"])

@@ -13,6 +13,7 @@ from medjax.data import partition as partition_room
 from medjax.data.dataset import Dataset, Index
 from medjax.data.source import MemorySource
 from medjax.evidence.predictions import Predictions
+from medjax.report import data
 from medjax.report import pair_sheet as sheet_room
 from medjax.report.audit import audited, in_words
 from medjax.report.examination import examination, without
@@ -72,7 +73,7 @@ def dataset(monkeypatch, pictures):
 
 
 def test_the_deep_audit_says_what_was_planted(dataset):
-    text, page = audited(dataset)
+    text, page, result, found = audited(dataset)
     assert "inputs of the 20 test cases were read; their labels were not looked at" in text
     assert "train and test: 1 pairs; 1 of 60 in train, 1 of 20 in test" in text
     assert "train/005 = test/090" in text
@@ -85,9 +86,9 @@ def test_the_deep_audit_says_what_was_planted(dataset):
     assert page is not None
     image = Image.open(io.BytesIO(page))
     assert image.size[0] > 3 * 2 * 96
-    plain, nothing = audited(dataset, deep=False)
-    assert text.startswith(plain)
-    assert nothing is None
+    assert text.startswith(data.audited(dataset))
+    assert text.endswith(in_words(result))
+    assert len(found.pairs) == len(result["near_duplicates"]["pairs"])
 
 
 def test_the_json_holds_no_nan_and_no_patient(dataset):

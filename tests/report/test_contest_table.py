@@ -6,7 +6,7 @@ import pytest
 from medjax.evidence.contest import contest
 from medjax.evidence.predictions import Predictions
 from medjax.report.contest_table import _letters, contest_table
-from medjax.report.table import WIDTH
+from medjax.report.formats import WIDTH
 
 LONG = [
     "runs/pneumonia_perceptron_with_a_rather_long_name_and_more_of_it_seed_5",

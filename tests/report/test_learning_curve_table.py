@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from medjax.evidence.learning_curve import learning_curve
+from medjax.report.formats import WIDTH
 from medjax.report.learning_curve_table import learning_curve_table
-from medjax.report.table import WIDTH
 
 SIZES = np.array([20, 40, 100, 200, 400])
 

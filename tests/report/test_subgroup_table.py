@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from medjax.evidence.subgroups import subgroups
+from medjax.report.formats import WIDTH
 from medjax.report.subgroup_table import subgroup_lines
-from medjax.report.table import WIDTH
 
 _path = Path(__file__).parents[1] / "evidence" / "test_subgroups.py"
 _specification = importlib.util.spec_from_file_location("subgroup_cases", _path)

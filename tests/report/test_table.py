@@ -3,10 +3,12 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medjax.evidence.evaluation import evaluate
-from medjax.report import table
+from medjax.evidence.thresholds import attained, choose_threshold
+from medjax.report import formats, table
 
 _path = Path(__file__).parents[1] / "evidence" / "test_evaluation.py"
 _specification = importlib.util.spec_from_file_location("evaluation_cases", _path)
@@ -25,7 +27,7 @@ _specification.loader.exec_module(cases)
     ],
 )
 def test_numbers_are_printed_as_journals_do(value, decimals, signed, expected):
-    assert table._fixed(value, decimals, signed=signed) == expected
+    assert formats.fixed(value, decimals, signed=signed) == expected
 
 
 def test_binary_table_says_what_a_reader_needs():
@@ -130,3 +132,19 @@ def test_of_many_labels_some_are_shown_and_the_rest_counted():
     assert sum("finding" in line for line in lines) == table.LABELS_SHOWN
     assert lines[-1] == "  and 10 more in the JSON of this evaluation"
     assert "finding 3 3/9" in lines[5]
+
+
+@pytest.mark.parametrize(("level", "said"), [(".9", "may well be lower"), (".995", "NOT MET")])
+def test_the_rule_of_the_threshold_and_what_it_attained_are_told(level, said):
+    made = cases.binary()
+    probability, target = made.values.mean(0)[:, 1], made.target == 1
+    rule = f"sensitivity>={level}"
+    if said == "NOT MET":  # somebody ill whom the model calls the healthiest of all
+        probability, target = np.append(probability, 0.0), np.append(target, True)
+    chosen = choose_threshold(probability, target, rule=rule)
+    attains = attained(probability, target, np.arange(len(target)), chosen, rule=rule)
+    text = table.results_table(evaluate(made, positive=1, threshold=chosen, resamples=50) | {"chosen": attains})
+    plain = " ".join(text.split())
+    assert f"by the rule '{rule}' on validation: sensitivity" in plain
+    assert said in plain
+    assert max(len(line) for line in text.splitlines()) <= 110

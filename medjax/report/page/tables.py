@@ -6,10 +6,11 @@ import numpy as np
 
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions
-from medjax.report import table
+from medjax.report import formats
 from medjax.report.page import flow
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.wording import UNKNOWN, count, metric, percent, value
+from medjax.report.table import extra_rows, row_label
 
 Table = dict[str, Any]
 _SHOWN = 30  # classes or labels in a table; the JSON holds them all
@@ -157,7 +158,7 @@ def results(run: RunFolder) -> Table:
     rows, primary = [], evaluation.get("primary")
     for name in sorted(evaluation.get("metrics", {}), key=lambda name: name != primary):
         entry, difference = evaluation["metrics"][name], compared.get(name)
-        cells = [table._label(name, evaluation).replace("  [", " ["), value(entry, name)]
+        cells = [row_label(name, evaluation).replace("  [", " ["), value(entry, name)]
         if reference:
             cells.append(value(reference.get("metrics", {}).get(name), name))
             cells.append(value(difference, name, signed=True) if difference else UNKNOWN)
@@ -166,9 +167,9 @@ def results(run: RunFolder) -> Table:
         cells += [_seeds(entry, name), _notes(notes, entry, difference)]
         rows.append(cells)
         if "base_rate_alone" in entry:
-            rows[-1][0] += f" (base rate alone {table._fixed(entry['base_rate_alone'], 3)})"
+            rows[-1][0] += f" (base rate alone {formats.fixed(entry['base_rate_alone'], 3)})"
     above = ""
-    for label, entry in table._extra_rows(evaluation):
+    for label, entry in extra_rows(evaluation):
         above = above if label.startswith(" ") else label  # an indented label goes on from the one above
         name = f"{above},{label[1:]}" if label.startswith(" ") else label
         rows.append([name, value(entry), *(["", ""] if reference else []), "", _notes(notes, entry)])
@@ -190,9 +191,9 @@ def _seeds(entry: dict, name: str) -> str:
     seeds = entry.get("seeds", {})
     if seeds.get("mean") is None:
         return ""
-    mean = table._number(seeds["mean"], 3, name)
+    mean = formats.number(seeds["mean"], 3, name)
     deviation = seeds.get("standard_deviation")
-    return f"{mean} ({table._number(deviation, 4, name)})" if deviation is not None else f"{mean} (one)"
+    return f"{mean} ({formats.number(deviation, 4, name)})" if deviation is not None else f"{mean} (one)"
 
 
 def _notes(notes: list[str], *entries: dict | None) -> str:

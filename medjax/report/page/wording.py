@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from medjax.report import table
-from medjax.report.table import NAMES
+from medjax.report import formats
+from medjax.report.formats import NAMES
 
 UNKNOWN = "not reported"
 
@@ -25,25 +25,25 @@ def value(entry: dict | None, name: str = "", *, signed: bool = False) -> str:
     """An estimate with its interval, as in the results table; "not reported" without one."""
     if not entry or "estimate" not in entry:
         return UNKNOWN
-    return table._cell(entry, max(table._decimals(entry), 2), name, signed=signed)
+    return formats.cell(entry, max(formats.decimals(entry), 2), name, signed=signed)
 
 
 def interval(entry: dict | None, name: str = "", *, signed: bool = False, brackets: bool = True) -> str:
     """The same as a phrase, with the level of the interval."""
     if not entry or entry.get("estimate") is None:
         return UNKNOWN
-    decimals = max(table._decimals(entry), 3)
-    estimate = table._number(entry["estimate"], decimals, name, signed=signed)
+    decimals = max(formats.decimals(entry), 3)
+    estimate = formats.number(entry["estimate"], decimals, name, signed=signed)
     if entry.get("low") is None:
         return f"{estimate} (no interval: {entry.get('reason', 'reason not given')})"
-    low, high = (table._number(entry[side], decimals, name, signed=signed) for side in ("low", "high"))
+    low, high = (formats.number(entry[side], decimals, name, signed=signed) for side in ("low", "high"))
     words = f"{100 * entry.get('level', 0.95):g} % interval {low} to {high}"
     return f"{estimate} ({words})" if brackets else f"{estimate}, {words}"
 
 
 def percent(share: float) -> str:
     """A share as the results table prints it."""
-    return table._percent(share)
+    return formats.percent(share)
 
 
 def setting(found: Any) -> str:
