@@ -131,8 +131,17 @@ def compare_command(arguments: argparse.Namespace) -> None:
 def report_command(arguments: argparse.Namespace) -> None:
     """Write a run's report, model card and checklists into its folder."""
     from medjax.report import page
+    from medjax.report.thumbnails import thumbnails
 
-    for path in page.write(arguments.run, study=arguments.study, split=arguments.split)[:4]:
+    pictures, run = None, arguments.run
+    page.reading.read(run, arguments.split)  # a mistake in these is named before any data are read
+    try:
+        pictures = thumbnails(run, data_dir=arguments.data_dir, config_file=arguments.config)
+    except InputError as error:
+        print(f"no pictures of single cases: {error}", file=sys.stderr)
+    for path in page.write(
+        run, study=arguments.study, split=arguments.split, thumbnails=pictures, learning_curve=arguments.learning_curve
+    )[:4]:
         print(path)
 
 
@@ -309,6 +318,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, help="run folder")
     sub.add_argument("--study", type=Path, help="study.toml: what no run can know (intended use, eligibility, ...)")
     sub.add_argument("--split", help="what to report (the first of test, external, out_of_fold, validation)")
+    sub.add_argument(
+        "--learning-curve", type=Path, metavar="RUN", help="folder of its learning curve, to be shown as well"
+    )
+    sub.add_argument(
+        "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
+    )
 
     sub = verb(
         "learning-curve",

@@ -1,11 +1,15 @@
 """A contact sheet: some images of every class on one page, as PNG."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Num, UInt8
 
+from medjax.data.dataset import Dataset, open_split
+
+PICTURES = ("image", "volume")
 TILE, GAP, MARGIN, TITLE = 96, 4, 12, 30
 INK, FAINT, PAPER = (20, 20, 20), (110, 110, 110), (255, 255, 255)
 
@@ -21,6 +25,35 @@ def picture(array: Num[np.ndarray, "*space channels"]) -> UInt8[np.ndarray, "hei
         array = ((array - low) / (high - low or 1) * 255).round().astype(np.uint8)
     channels = array.shape[-1]
     return array[..., :3] if channels >= 3 else np.repeat(array[..., :1], 3, axis=-1)
+
+
+def tile(array: Num[np.ndarray, "*space channels"], side: int = TILE) -> Any:
+    """The picture as a PIL image whose longer side is `side`; enlarged ones show their pixels as they are."""
+    from PIL import Image
+
+    image = Image.fromarray(picture(array))
+    scale = side / max(image.size)
+    how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), how)
+
+
+def png(image: Any) -> bytes:
+    """A PIL image as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def read_pictures(dataset: Dataset, key: str, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Read one input of the cases of these ids, and of no others."""
+    found, start = {}, 0
+    for split, count in dataset.splits.items():
+        rows = np.flatnonzero(np.isin(dataset.index.id[start : start + count], list(names)))
+        source = open_split(dataset, split) if len(rows) else None
+        for row in rows.tolist():
+            found[str(dataset.index.id[start + row])] = np.asarray(source[row][key])  # pyrefly: ignore
+        start += count
+    return found
 
 
 def contact_sheet(title: str, rows: Sequence[tuple[str, Sequence[Num[np.ndarray, "..."]]]]) -> bytes:
@@ -42,13 +75,6 @@ def contact_sheet(title: str, rows: Sequence[tuple[str, Sequence[Num[np.ndarray,
         top = MARGIN + TITLE + number * (TILE + 24 + GAP)
         draw.text((MARGIN, top + 3), name, FAINT, small)
         for column, array in enumerate(images):
-            tile = Image.fromarray(picture(array))
-            scale = TILE / max(tile.size)
-            # Nearest when enlarging: the pixels are shown as they are.
-            how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-            tile = tile.resize((max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), how)
-            left = MARGIN + column * (TILE + GAP)
-            page.paste(tile, (left + (TILE - tile.width) // 2, top + 22 + (TILE - tile.height) // 2))
-    buffer = io.BytesIO()
-    page.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+            one, left = tile(array), MARGIN + column * (TILE + GAP)
+            page.paste(one, (left + (TILE - one.width) // 2, top + 22 + (TILE - one.height) // 2))
+    return png(page)

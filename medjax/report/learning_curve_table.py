@@ -7,7 +7,7 @@ _BAR = 34  # letters from the lowest to the highest end of an interval
 
 def learning_curve_table(curve: dict) -> str:
     """The table: a line a size with its interval, twice the patients, the law, and how many more a gain would take."""
-    lines = [*_heading(curve), "", *_points(curve), "", *_answer(curve), "", *_notes(curve)]
+    lines = [*_heading(curve), "", *_points(curve), "", *answer_lines(curve), "", *_notes(curve)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -81,7 +81,8 @@ def _bar(one: dict, low: float, high: float) -> str:
     return "".join(letters)
 
 
-def _answer(curve: dict) -> list[str]:
+def answer_lines(curve: dict) -> list[str]:
+    """The answer to "how many more labelled patients?", what twice as many would give, and the law behind it."""
     name, metric = curve["primary"], _metric(curve)
     sign = "-" if curve.get("law", {}).get("formula", "").startswith("metric") else "+"
     wanted = f"{sign}{formats.number(curve['wanted_gain'], 3, name).rstrip('0')}"

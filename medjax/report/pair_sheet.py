@@ -1,15 +1,10 @@
 """Suspect pairs of images side by side on one page, as PNG."""
 
-import io
-
-import numpy as np
-
-from medjax.data.dataset import Dataset, open_split
+from medjax.data.dataset import Dataset
 from medjax.data.twins import Twins
-from medjax.report.contact_sheet import FAINT, GAP, INK, MARGIN, PAPER, TILE, TITLE, picture
+from medjax.report.contact_sheet import FAINT, GAP, INK, MARGIN, PAPER, PICTURES, TILE, TITLE, png, read_pictures, tile
 
 SHOWN = 12
-PICTURES = ("image", "volume")
 
 
 def pair_sheet(dataset: Dataset, found: Twins) -> bytes | None:
@@ -26,34 +21,17 @@ def pair_sheet(dataset: Dataset, found: Twins) -> bytes | None:
     page = Image.new("RGB", (2 * MARGIN + columns * step, MARGIN + TITLE + rows * (TILE + 44) + MARGIN), PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((MARGIN, MARGIN), f"{dataset.name}: most suspicious pairs", INK, font)
-    images = _images(dataset, key, {one for pair in pairs for one in pair.ids})
+    images = read_pictures(dataset, key, {one for pair in pairs for one in pair.ids})
     for number, pair in enumerate(pairs):
         left, top = MARGIN + number % columns * step, MARGIN + TITLE + number // columns * (TILE + 44)
         for side, name in enumerate(pair.ids):
-            tile = Image.fromarray(picture(images[name]))
-            scale = TILE / max(tile.size)
-            how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-            tile = tile.resize((max(1, round(tile.width * scale)), max(1, round(tile.height * scale))), how)
-            page.paste(tile, (left + side * (TILE + GAP), top))
+            page.paste(tile(images[name]), (left + side * (TILE + GAP), top))
             draw.text((left + side * (TILE + GAP), top + TILE + 1), short(name, 15), FAINT, small)
         said = "identical" if pair.identical else f"alike {pair.similarity:.3f}"
         draw.text((left, top + TILE + 15), f"{said}; {' + '.join(dict.fromkeys(pair.parts))}", INK, small)
-    buffer = io.BytesIO()
-    page.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return png(page)
 
 
 def short(text: str, most: int) -> str:
     """The end of a long text, which tells cases apart."""
     return text if len(text) <= most else "..." + text[3 - most :]
-
-
-def _images(dataset: Dataset, key: str, names: set[str]) -> dict[str, np.ndarray]:
-    found, start = {}, 0
-    for split, count in dataset.splits.items():
-        source = open_split(dataset, split)
-        for row in range(count):
-            if (name := str(dataset.index.id[start + row])) in names:
-                found[name] = np.asarray(source[row][key])
-        start += count
-    return found

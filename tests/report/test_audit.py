@@ -13,8 +13,8 @@ from medjax.data import partition as partition_room
 from medjax.data.dataset import Dataset, Index
 from medjax.data.source import MemorySource
 from medjax.evidence.predictions import Predictions
+from medjax.report import contact_sheet as sheet_room
 from medjax.report import data
-from medjax.report import pair_sheet as sheet_room
 from medjax.report.audit import audited, in_words
 from medjax.report.examination import examination, without
 from medjax.report.pair_sheet import pair_sheet

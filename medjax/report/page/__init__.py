@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medjax.data.storage import write_atomically
 from medjax.errors import InputError
-from medjax.report.page import card, checklists, reading, statements
+from medjax.report.page import card, checklists, learning, reading, statements
 from medjax.report.page import content as contents
 from medjax.report.page import study as studies
 
@@ -20,6 +20,7 @@ def write(
     study: Path | None = None,
     split: str | None = None,
     thumbnails: Callable[[list[str]], dict[str, bytes]] | None = None,
+    learning_curve: Path | None = None,
 ) -> list[Path]:
     """Write the report of a finished run into its folder; the same folder gives the same bytes.
 
@@ -28,6 +29,7 @@ def write(
         study: study.toml, what no run can know; see `study.KEYS`.
         split: what to report; None: the first of test, external, out_of_fold and validation that was evaluated.
         thumbnails: case ids -> pictures (PNG or JPEG); None: single cases are shown by id alone.
+        learning_curve: folder of a learning-curve run of the same data; None: none is shown.
 
     Returns:
         The files, `report.html` first: then model_card.md, tripod_ai.md, claim.md, and report/figures/*.svg with their *.csv.
@@ -40,7 +42,10 @@ def write(
     run = Path(run)
     said = studies.read(study)
     found = reading.read(run, split)
-    content = contents.build(found, said, thumbnails)
+    curve = learning.read(learning_curve, str(found.record.get("data", {}).get("name")))
+    if found.split.startswith("external"):
+        thumbnails = None  # the ids are those of other data
+    content = contents.build(found, said, thumbnails, curve)
     if sum(map(len, content["pictures"].values())) > _PICTURES:
         content["pictures"] = {}
     page = html.page(content)

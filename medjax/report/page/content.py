@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medjax.report.page import cases, flow, plots, sections, slider, summary, tables
+from medjax.report.page import cases, deep, flow, learning, plots, sections, slider, summary, tables
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.study import KEYS, Study
@@ -12,13 +12,19 @@ from medjax.report.page.wording import UNKNOWN, count, duration, memory, metric,
 _DUPLICATES = 20  # groups of identical cases that are listed
 
 
-def build(run: RunFolder, study: Study, thumbnails: cases.Thumbnails | None = None) -> dict[str, Any]:
+def build(
+    run: RunFolder,
+    study: Study,
+    thumbnails: cases.Thumbnails | None = None,
+    curve: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Gather the content.
 
     Args:
         run: as read.
         study: what the authors say; may be empty.
         thumbnails: case ids -> pictures (PNG or JPEG) of those that have one; None: no pictures.
+        curve: the content of a learning curve's JSON; None: there is none.
 
     Returns:
         Plain data, but for "figures", "flow" and "training", which hold `Drawn`.
@@ -45,11 +51,12 @@ def build(run: RunFolder, study: Study, thumbnails: cases.Thumbnails | None = No
         "figures": evaluated,
         "confusion": tables.confusion(run),
         "slider": slider.data(run),
-        "sections": sections.sections(run),
+        "sections": [*sections.sections(run), *([learning.section(curve)] if curve else [])],
         "training": plots.trained(run),
         "cases": listed,
         "pictures": cases.pictures(listed, thumbnails),
         "audit": _audit(run),
+        "deep": deep.deep(run.audit, run.suspects),
         "openings": _openings(run),
         "compute": _compute(run),
         "versions": _versions(run),
@@ -245,6 +252,7 @@ def _provenance(run: RunFolder) -> list[list[str]]:
         ["training curves", "metrics.jsonl"],
         ["single cases", scores],
         ["leak audit, compute, versions", "record.json"],
+        *([["deep leak audit", "report/audit.json, report/suspects.png"]] if run.audit else []),
         ["openings of the test set", "test_ledger.json, whose entries are chained by hashes"],
         ["settings", "config.json"],
         ["intended use, setting and the like", "study.toml, as its authors wrote it"],

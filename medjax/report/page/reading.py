@@ -28,6 +28,8 @@ class RunFolder:
         training: the lines of `metrics.jsonl`.
         openings: entries of the run's ledger of test set openings.
         damaged: why the ledger cannot be trusted, or "".
+        audit: the deep audit that `medjax data audit RUN` made, or None.
+        suspects: its picture of suspect pairs (PNG), or None.
     """
 
     name: str
@@ -39,6 +41,8 @@ class RunFolder:
     training: list[dict[str, Any]]
     openings: list[dict[str, Any]]
     damaged: str
+    audit: dict[str, Any] | None = None
+    suspects: bytes | None = None
 
     @property
     def evaluation(self) -> dict[str, Any]:
@@ -89,6 +93,8 @@ def read(run: Path, split: str | None = None) -> RunFolder:
         training=_lines(run / folder.METRICS),
         openings=openings,
         damaged=damaged,
+        audit=_object(run / folder.AUDIT) if (run / folder.AUDIT).is_file() else None,
+        suspects=(run / folder.SUSPECTS).read_bytes() if (run / folder.SUSPECTS).is_file() else None,
     )
 
 
