@@ -9,7 +9,7 @@ from medjax.errors import InputError
 from medjax.evidence import auroc, calibration, comparison, decision, intervals, multi_label, resampling
 from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.intervals import Interval
-from medjax.evidence.measures import class_entries, entry, metric_entries, point, views
+from medjax.evidence.measures import class_entries, entry, metric_entries, point, views, warnings
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
 from medjax.evidence.sections import calibration_bands, sections
 from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
@@ -170,6 +170,10 @@ def _classification(
     def whole(found: Interval, **more: object) -> dict:
         return entry(found, total, patients, **more)
 
+    def told(name: str, found: Interval) -> dict:
+        warning = warnings(f"calibration {name}", found, setting)
+        return whole(found, **({"warning": warning} if warning else {}))
+
     score, hard, target = views(mean, setting)
     if setting.positive is None:
         matrix = classification.confusion_matrix(hard, setting.target, classes=len(setting.classes))
@@ -181,8 +185,8 @@ def _classification(
         "confusion_matrix": matrix.astype(int).tolist(),
         "threshold": setting.threshold,
         "calibration": {
-            "intercept": whole(calibration.calibration_intercept(score, target, patient, level)),
-            "slope": whole(calibration.calibration_slope(score, target, patient, level)),
+            "intercept": told("intercept", calibration.calibration_intercept(score, target, patient, level)),
+            "slope": told("slope", calibration.calibration_slope(score, target, patient, level)),
             "reliability": calibration.reliability(score, target),
             "expected_calibration_error": calibration.expected_calibration_error(score, target, seed=setting.seed),
             **calibration_bands(score, target, setting),

@@ -30,6 +30,18 @@ COVERAGE_AT_TEN: dict[str, float] = {
     "brier": 0.97,
     "log_loss": 0.97,
 }
+# The lowest coverage that benchmarks/evidence_coverage.py found where a class has one to four patients.
+FEWEST_PATIENTS = 5
+COVERAGE_BELOW_FIVE: dict[str, float] = {
+    "balanced_accuracy": 0.73,
+    "matthews": 0.78,
+    "brier": 0.58,
+    "log_loss": 0.57,
+    "calibration slope": 0.40,
+}
+# The same of models of several folds pooled: with 100 patients in each class, and the lowest with fewer (5 or more).
+COVERAGE_OF_FOLDS: dict[str, tuple[float, float]] = {"auprc": (0.92, 0.86), "calibration slope": (0.93, 0.82)}
+ENOUGH_OF_FOLDS = 200
 
 
 def views(
@@ -211,14 +223,29 @@ def _scarce(setting: Setting, name: str) -> str:
         patients, what = counts[smallest], f"class {setting.classes[smallest]} has"
     if patients >= ENOUGH_PATIENTS:
         return ""
-    measured = COVERAGE_AT_TEN.get(name) if setting.positive is not None else None
-    more = f" (simulated with 10 + 10: {measured:.2f})" if measured else ""
+    few = patients < FEWEST_PATIENTS and name in COVERAGE_BELOW_FIVE
+    measured = (COVERAGE_BELOW_FIVE if few else COVERAGE_AT_TEN).get(name) if setting.positive is not None else None
+    more = f" (simulated with {'1 to 4: down to' if few else '10 + 10:'} {measured:.2f})" if measured else ""
     return f"{what} only {patients} independent patients; true coverage may differ from {setting.level:.0%}{more}"
+
+
+def _folded(setting: Setting, name: str) -> str:
+    """The scores of several models are pooled, and these two metrics feel it."""
+    if setting.fold is None or setting.positive is None or name not in COVERAGE_OF_FOLDS:
+        return ""
+    smallest = min(intervals.count_patients(setting.patient, setting.target == k) for k in range(len(setting.classes)))
+    if smallest >= ENOUGH_OF_FOLDS:
+        return ""
+    some, low = COVERAGE_OF_FOLDS[name]
+    return (
+        f"cross-validated, simulated coverage {some:.2f} with 100 patients in each class, down to {low:.2f} with fewer"
+    )
 
 
 def warnings(name: str, found: Interval, setting: Setting) -> str:
     """Everything that makes this interval of the metric `name` doubtful, or an empty text."""
-    return "; ".join(text for text in (found.warning, _heavy_tails(setting, name), _scarce(setting, name)) if text)
+    told = (found.warning, _heavy_tails(setting, name), _folded(setting, name), _scarce(setting, name))
+    return "; ".join(text for text in told if text)
 
 
 def metric_entries(predictions: Predictions, setting: Setting) -> dict[str, dict]:

@@ -114,3 +114,16 @@ def join(parts: list[str]) -> list[str]:
 def threshold(value: float) -> str:
     """A threshold by two decimals where that is all of it, else by three digits."""
     return fixed(value, 2) if round(value, 2) == value else f"{value:.3g}".replace("0.", ".", 1)
+
+
+def warnings(evaluation: dict) -> list[str]:
+    """Every warning and reason of the metrics and of the calibration once, after the names that it is about."""
+    calibration = evaluation.get("calibration", {})
+    entries = {NAMES.get(name, name.replace("_", " ")): one for name, one in evaluation.get("metrics", {}).items()}
+    entries |= {f"calibration {name}": calibration[name] for name in ("intercept", "slope") if name in calibration}
+    told: dict[str, list[str]] = {}
+    for name, one in entries.items():
+        for text in (one.get("warning") or one.get("reason") or "").split("; "):
+            if text:
+                told.setdefault(text, []).append(name)
+    return [f"{', '.join(names)}: {text}." for text, names in told.items()]

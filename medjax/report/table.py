@@ -198,13 +198,8 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     external = "external" in str(header.get("validation", "")).lower()
     closing += "Evidence for these patients' sites only." if external else "Not evidence for other hospitals."
     lines += formats.wrap(closing)
-    warned: dict[str, list[str]] = {}
-    for name, one in evaluation.get("metrics", {}).items():
-        for text in (one.get("warning") or one.get("reason") or "").split("; "):
-            if text:
-                warned.setdefault(text, []).append(formats.NAMES.get(name, name))
-    for text, names in warned.items():
-        lines += formats.wrap(f"WARNING, {', '.join(names)}: {text}.")
+    for text in formats.warnings(evaluation):
+        lines += formats.wrap(f"WARNING, {text}")
     return lines + _scarce_labels(evaluation)
 
 

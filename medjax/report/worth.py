@@ -20,9 +20,8 @@ def worth_rows(one: dict[str, Any]) -> list[tuple[str, str, str]]:
         both = one["metrics"][name]
         decimals = max(formats.decimals(both["all"]), 3 if name == one["primary"] else 2)
         about = {"primary": one["primary"], "threshold": one["threshold"], "metrics": {name: both["all"]}}
-        rows.append(
-            (row_label(name, about), *(formats.cell(both[side], decimals, name) for side in ("all", "without")))
-        )
+        whole, rest = formats.cell(both["all"], decimals, name), formats.cell(both["without"], decimals, name)
+        rows.append((row_label(name, about), whole, rest))
     return rows
 
 

@@ -1,5 +1,7 @@
 """Warnings that go with the design, and the intervals of squared errors and average precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,18 @@ def test_balanced_accuracy_is_the_score_interval_of_the_classes_shares():
     found = measures.interval("balanced_accuracy", values, setting(target, "probability"))
     expected = intervals.mean_of_shares([np.repeat([0, 1], [6, 34]), np.ones(40)])
     assert (found.estimate, found.low, found.high) == (expected.estimate, expected.low, expected.high)
+
+
+def test_what_was_simulated_with_very_few_or_with_folds_stands_in_the_warning():
+    values, target = judged(6)
+    few = np.where(np.cumsum(target) <= 3, target, 0)  # three positives
+    found = measures.interval("balanced_accuracy", values, setting(few, "probability"))
+    text = measures.warnings("balanced_accuracy", found, setting(few, "probability"))
+    assert "only 3 independent patients" in text
+    assert "1 to 4: down to 0.73" in text
+    folded = replace(setting(target, "probability"), fold=np.arange(80) % 5)
+    assert "down to 0.86 with fewer" in measures.warnings("auprc", found, folded)
+    assert "cross-validated" not in measures.warnings("auroc", found, folded)
+    assert "cross-validated" not in measures.warnings("auprc", found, setting(target, "probability"))
+    many = replace(setting(np.repeat(target, 5), "probability"), fold=np.arange(400) % 5)
+    assert "cross-validated" not in measures.warnings("auprc", found, many)

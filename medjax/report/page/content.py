@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from medjax.report import formats
 from medjax.report.page import cases, deep, flow, learning, plots, sections, slider, summary, tables
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
@@ -43,7 +44,7 @@ def build(
         "flow": flow.diagram(run),
         "table_one": tables.table_one(run),
         "results": tables.results(run),
-        "warnings": tables.warnings(run),
+        "warnings": formats.warnings(run.evaluation),
         "splits": tables.splits(run),
         "classes": tables.classes(run),
         "calibration": _calibration(run),

@@ -208,16 +208,6 @@ def _notes(notes: list[str], *entries: dict | None) -> str:
     return " ".join(f"[{number}]" for number in sorted(set(numbers)))
 
 
-def warnings(run: RunFolder) -> list[str]:
-    """Every warning of the reported metrics, with the metrics that it is about."""
-    found: dict[str, list[str]] = {}
-    for name, entry in run.evaluation.get("metrics", {}).items():
-        for key in ("warning", "reason"):
-            if entry.get(key):
-                found.setdefault(entry[key], []).append(metric(name))
-    return [f"{', '.join(names)}: {text}." for text, names in found.items()]
-
-
 def splits(run: RunFolder) -> Table | None:
     """The same models on every split that was judged, side by side; None where there is one only."""
     if len(run.evaluations) < 2:

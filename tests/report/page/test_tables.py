@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from medjax.report import formats
 from medjax.report.page import flow, summary, tables
 from medjax.report.page.reading import read
 
@@ -28,7 +29,7 @@ def test_results_hold_every_metric_with_interval_reference_and_notes(binary):
     methods += [entry["method"], run.evaluation["comparison"]["predictors"]["sensitivity"]["method"]]
     assert any(f"[{number}] {method}" in found["notes"] for method in methods)
     assert any("WARNING" in note and "fewer than 200" in note for note in found["notes"])
-    assert any(text.startswith("AUROC: with fewer than 200") for text in tables.warnings(run))
+    assert any(text.startswith("AUROC: with fewer than 200") for text in formats.warnings(run.evaluation))
 
 
 def test_what_is_absent_is_not_reported_and_never_invented(binary):
