@@ -36,6 +36,14 @@ def trained(experiment, tmp_path_factory):
     return MADE["it"]
 
 
+@pytest.fixture
+def work(trained):
+    """The job as the curve's folder describes it."""
+    if "work" not in MADE:
+        MADE["work"] = job.build(config.decode(json.loads((trained[0] / "config.json").read_text())))
+    return MADE["work"]
+
+
 def test_a_curve_is_what_its_files_say(trained):
     where, found = trained
     assert json.loads((where / "learning_curve.json").read_text()) == found
@@ -76,9 +84,7 @@ def test_what_is_too_small_is_left_out_with_its_reason(trained):
     assert dropped["reason"].endswith("at least 2 are needed")
 
 
-def test_subsets_are_nested_by_patient_and_drawn_anew_by_every_seed(trained, experiment):
-    where, _ = trained
-    work = job.build(config.decode(json.loads((where / "config.json").read_text())))
+def test_subsets_are_nested_by_patient_and_drawn_anew_by_every_seed(work, experiment):
     models = np.array(work.replicates, dtype=object).reshape(3, 2, 4)  # draw, fold, share
     whole = partition(work.dataset, experiment.data.splits)
     for draw in range(3):
@@ -95,9 +101,7 @@ def test_subsets_are_nested_by_patient_and_drawn_anew_by_every_seed(trained, exp
     np.testing.assert_allclose(work.fitted["table"]["mean"][number], table.mean(0), rtol=1e-5)
 
 
-def test_a_subset_smaller_than_a_batch_fills_it_evenly(trained):
-    where, _ = trained
-    work = job.build(config.decode(json.loads((where / "config.json").read_text())))
+def test_a_subset_smaller_than_a_batch_fills_it_evenly(work):
     small = work.replicates[0]
     count = len(small.train)
     assert count < work.batch == 16

@@ -20,22 +20,23 @@ MODES = {"reflect": "mirror", "nearest": "nearest", "constant": "grid-constant"}
 def test_reading_between_voxels_agrees_with_scipy(space, edge, order):
     x = RNG.uniform(size=(*space, 2)).astype(np.float32)
     where = [RNG.uniform(-1.7 * size, 2.6 * size, space).astype(np.float32) for size in space]
-    found = augment.resample(jnp.asarray(x), [jnp.asarray(w) for w in where], order=order, edge=edge, fill=0.3)
+    run = jax.jit(lambda x, where: augment.resample(x, where, order=order, edge=edge, fill=0.3))
+    found = np.asarray(run(x, where))
     for c in (0, 1):
         expected = ndimage.map_coordinates(x[..., c].astype(float), where, order=order, mode=MODES[edge], cval=0.3)
         np.testing.assert_allclose(found[..., c], expected, atol=1e-5)
 
 
 def test_an_axis_of_one_voxel_is_no_trouble():
-    x = jnp.asarray(RNG.uniform(size=(1, 5, 1)), jnp.float32)
-    here = [jnp.zeros((1, 5)) + 0.4, jnp.tile(jnp.arange(5.0), (1, 1))]
-    for edge in ("reflect", "nearest"):
-        np.testing.assert_array_equal(augment.resample(x, here, edge=edge), x)
+    x = RNG.uniform(size=(1, 5, 1)).astype(np.float32)
+    here = [np.full((1, 5), 0.4, np.float32), np.arange(5, dtype=np.float32)[None]]
+    for found in jax.jit(lambda *given: [augment.resample(*given, edge=e) for e in ("reflect", "nearest")])(x, here):
+        np.testing.assert_array_equal(found, x)
 
 
 def test_the_field_is_a_cubic_b_spline():
     control = RNG.normal(size=(2, 6, 4)).astype(np.float32)
-    found = spread(jnp.asarray(control), (13, 9))
+    found = jax.jit(lambda control: spread(control, (13, 9)))(control)
     for k in (0, 1):
         along = control[k].astype(float)
         for axis, size in enumerate((13, 9)):
@@ -60,13 +61,13 @@ def test_image_and_segmentation_move_together_and_nothing_folds(space):
         lambda key: augment.random_elastic(key, case, displacement=strongest * 0.999, cells=3, edge="nearest")
     )
     for number in range(4):
-        found = run(jax.random.key(number))
-        soft, moved = np.asarray(found[name][..., 0]), np.asarray(found["segmentation"]) == 1
+        found = jax.tree.map(np.asarray, run(jax.random.key(number)))
+        soft, moved = found[name][..., 0], found["segmentation"] == 1
         overlap = ((soft > 0.5) & moved).sum() / ((soft > 0.5) | moved).sum()
         assert overlap > 0.9
         assert (moved & ball).sum() / (moved | ball).sum() < 0.97  # something happened
         inside = (slice(4, -4),) * n
-        jacobian = np.stack([np.stack(np.gradient(np.asarray(found[name][..., 1 + k])), -1) for k in range(n)], -1)
+        jacobian = np.stack([np.stack(np.gradient(found[name][..., 1 + k]), -1) for k in range(n)], -1)
         assert np.linalg.det(jacobian[inside]).min() > -1e-3
 
 
@@ -91,5 +92,5 @@ def test_what_would_fold_is_refused():
         augment.random_elastic(jax.random.key(0), case, displacement=1, cells=0)
     # With a spacing the limit is applied instead: the spacing is known only on the device.
     free = case | {"spacing": jnp.ones(2)}
-    found = augment.random_elastic(jax.random.key(0), free, displacement=500)["image"]
+    found = jax.jit(lambda case: augment.random_elastic(jax.random.key(0), case, displacement=500)["image"])(free)
     assert np.isfinite(found).all()

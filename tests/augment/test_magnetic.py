@@ -30,8 +30,8 @@ def test_a_bias_field_is_smooth_positive_and_within_its_bounds(space):
 def test_ghosts_take_lines_of_k_space_along_one_axis(axis):
     x = jnp.asarray(RNG.uniform(size=(48, 40, 1)), jnp.float32)
     settings = {"strength": 1, "ghosts": (4, 4), "axis": axis}
-    for key in KEYS[:3]:
-        found = augment.random_ghosting(key, {"image": x}, **settings)["image"]
+    run = jax.jit(jax.vmap(lambda key: augment.random_ghosting(key, {"image": x}, **settings)["image"]))
+    for found in np.asarray(run(KEYS))[:3]:
         before, after = (np.fft.fft(np.asarray(one, float), axis=axis) for one in (x, found))
         kept = np.abs(after).sum(axis=(1 - axis, 2)) / np.abs(before).sum(axis=(1 - axis, 2))
         lost = np.arange(x.shape[axis]) % 4 == 0
@@ -43,9 +43,11 @@ def test_ghosts_take_lines_of_k_space_along_one_axis(axis):
 
 
 def test_a_point_has_as_many_ghosts_as_asked_for():
-    point = jnp.zeros((60, 9, 1)).at[10, 4].set(1.0)
-    found = augment.random_ghosting(KEYS[0], {"image": point}, strength=1, ghosts=(5, 5))["image"]
-    ghosts = np.sort(np.argsort(-np.abs(np.asarray(found - point)[:, 4, 0]))[:5])
+    point = np.zeros((60, 9, 1), np.float32)
+    point[10, 4] = 1
+    run = jax.jit(lambda key, x: augment.random_ghosting(key, {"image": x}, strength=1, ghosts=(5, 5))["image"])
+    found = np.asarray(run(KEYS[0], point))
+    ghosts = np.sort(np.argsort(-np.abs((found - point)[:, 4, 0]))[:5])
     np.testing.assert_array_equal(ghosts, [10, 22, 34, 46, 58])
     assert np.all(found[:, :4] == 0)
 

@@ -26,7 +26,11 @@ def batch_of(space: tuple[int, ...], count: int = 12, weight=None) -> dict:
 
 def test_mixup_is_the_weighted_mean_of_two_rows():
     batch = batch_of((3, 4))
-    found, other, share = jax.jit(lambda k: augment.mixup(k, batch, ("image",), alpha=1))(KEY)
+
+    def run(key, batch):
+        return augment.mixup(key, batch, ("image",), alpha=1)
+
+    found, other, share = jax.jit(run)(KEY, batch)
     partner = np.asarray(other["label"])
     assert sorted(partner) == list(range(12))
     assert np.ptp(share) > 0.5
@@ -34,9 +38,9 @@ def test_mixup_is_the_weighted_mean_of_two_rows():
     np.testing.assert_allclose(found["image"], np.broadcast_to(expected[:, None, None, None], (12, 3, 4, 2)), rtol=1e-6)
     np.testing.assert_array_equal(found["label"], batch["label"])
     np.testing.assert_array_equal(other["index"], partner + 100)
-    again = augment.mixup(KEY, batch, ("image",), alpha=1)[0]["image"]
+    keys = jnp.stack([KEY, jax.random.fold_in(KEY, 1)])
+    again, later = np.asarray(jax.jit(jax.vmap(run, (0, None)))(keys, batch)[0]["image"])
     np.testing.assert_allclose(again, found["image"], rtol=1e-6)
-    later = augment.mixup(jax.random.fold_in(KEY, 1), batch, ("image",), alpha=1)[0]["image"]
     assert np.any(later != again)
 
 
@@ -64,8 +68,8 @@ def test_cutmix_pastes_one_box_whose_size_is_the_share(space):
 @pytest.mark.parametrize("mix", [augment.mixup, augment.cutmix])
 def test_zero_strength_changes_no_bit(mix):
     batch = batch_of((5, 6))
-    for settings in ({"alpha": 0}, {"alpha": 1, "probability": 0}):
-        found, _, share = mix(KEY, batch, ("image",), **settings)
+    zero = {"alpha": 0}, {"alpha": 1, "probability": 0}
+    for found, _, share in jax.jit(lambda batch: [mix(KEY, batch, ("image",), **one) for one in zero])(batch):
         jax.tree.map(np.testing.assert_array_equal, found, batch)
         np.testing.assert_array_equal(share, 1)
 
@@ -74,11 +78,13 @@ def test_zero_strength_changes_no_bit(mix):
 def test_padding_stays_and_touches_no_one(mix):
     weight = np.array([1, 0] * 6)
     batch = batch_of((5, 6), weight=weight)
-    batch["image"] = jnp.where(batch["weight"].reshape(-1, 1, 1, 1) > 0, batch["image"], jnp.nan)
+    batch["image"] = jnp.asarray(np.where(weight.reshape(-1, 1, 1, 1) > 0, batch["image"], np.float32(np.nan)))
+    run = jax.vmap(lambda number: mix(jax.random.key(number), batch, ("image",), alpha=1))
+    every = jax.tree.map(np.asarray, jax.jit(run)(np.arange(5)))
     mixed = 0
     for number in range(5):
-        found, other, share = mix(jax.random.key(number), batch, ("image",), alpha=1)
-        padded = (weight == 0) | (np.asarray(other["weight"]) == 0)
+        found, other, share = jax.tree.map(lambda x, n=number: x[n], every)
+        padded = (weight == 0) | (other["weight"] == 0)
         np.testing.assert_array_equal(share[padded], 1)
         np.testing.assert_array_equal(found["image"][padded], batch["image"][padded])
         assert np.isfinite(found["image"][weight > 0]).all()
@@ -100,9 +106,9 @@ def test_tables_mix_and_a_missing_number_of_the_partner_leaves_ones_own():
 
 
 def test_shares_follow_the_beta_distribution_and_stay_finite_for_tiny_alpha():
-    for alpha in (0.01, 0.2, 1.0):
-        batch = {"table": jnp.zeros((4000, 1)), "weight": jnp.ones(4000)}
-        share = augment.mixup(KEY, batch, ("table",), alpha=alpha)[2]
+    batch = {"table": jnp.zeros((4000, 1)), "weight": jnp.ones(4000)}
+    for alpha in (0.01, 0.2, 1.0):  # not compiled as a whole: JAX compiles its beta distribution once for every alpha
+        share = np.asarray(augment.mixup(KEY, batch, ("table",), alpha=alpha)[2])
         assert np.isfinite(share).all()
         np.testing.assert_allclose(share.mean(), 0.5, atol=0.03)
         np.testing.assert_allclose(share.var(), 1 / (4 * (2 * alpha + 1)), rtol=0.08)
@@ -113,6 +119,6 @@ def test_wrong_settings_are_named():
     with pytest.raises(InputError, match="use mixup"):
         augment.cutmix(KEY, batch, ("table",))
     with pytest.raises(InputError, match="tokens cannot be mixed"):
-        augment.mixup(KEY, batch, ("tokens",))
+        jax.eval_shape(lambda: augment.mixup(KEY, batch, ("tokens",)))
     with pytest.raises(InputError, match="alpha=-1"):
         augment.mixup(KEY, batch, ("table",), alpha=-1)

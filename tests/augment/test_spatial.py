@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +26,12 @@ def grid_of(case: dict) -> jax.Array:
     return case["image"] if "image" in case else case["volume"]
 
 
+def for_keys(count: int, function, case: dict) -> list[dict]:
+    """What `function(key, case)` gives for each of the first keys, all of them from one program."""
+    found = jax.jit(jax.vmap(lambda n, c: function(jax.random.key(n), c), (0, None)))(np.arange(count), case)
+    return [jax.tree.map(lambda x, n=n: np.asarray(x)[n], found) for n in range(count)]
+
+
 def same(a: dict, b: dict) -> None:
     assert a.keys() == b.keys()
     for name in a:
@@ -39,9 +47,8 @@ def test_resampling_agrees_with_scipy(space, edge, order) -> None:
     x = RNG.uniform(size=(*space, 2)).astype(np.float32)
     matrix = (np.eye(n) + 0.3 * RNG.normal(size=(n, n))).astype(np.float32)
     offset = (np.arange(n) - 1.3).astype(np.float32)
-    found = augment.resample_affine(
-        x := jnp.asarray(x), jnp.asarray(matrix), jnp.asarray(offset), order=order, edge=edge, fill=0.7
-    )
+    resample = jax.jit(partial(augment.resample_affine, order=order, edge=edge, fill=0.7))
+    found = resample(x, matrix, offset)
     settings = {"order": order, "mode": MODES[edge], "cval": 0.7}
     wide = np.asarray(x, np.float64)
     expected = [
@@ -53,31 +60,39 @@ def test_resampling_agrees_with_scipy(space, edge, order) -> None:
 @pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
 def test_zero_strength_and_zero_probability_change_no_bit(space) -> None:
     case = case_of(space)
-    for edge in MODES:
-        same(augment.random_affine(KEY, case, edge=edge, fill=3), case)
-        same(augment.random_crop(KEY, case, padding=0, edge=edge), case)
     strong = {"rotation": 40, "scale": 0.5, "shear": 20, "translation": 0.3}
-    same(augment.random_affine(KEY, case, **strong, probability=0), case)
-    same(augment.random_crop(KEY, case, padding=3, probability=0), case)
-    same(augment.random_flip(KEY, case, axes=(0, 1), probability=0), case)
+
+    @jax.jit
+    def run(case):
+        zero = [augment.random_affine(KEY, case, edge=edge, fill=3) for edge in MODES]
+        zero += [augment.random_crop(KEY, case, padding=0, edge=edge) for edge in MODES]
+        return [
+            *zero,
+            augment.random_affine(KEY, case, **strong, probability=0),
+            augment.random_crop(KEY, case, padding=3, probability=0),
+            augment.random_flip(KEY, case, axes=(0, 1), probability=0),
+        ]
+
+    for found in run(case):
+        same(found, case)
 
 
 @pytest.mark.parametrize("space", [SPACES[0], pytest.param(SPACES[1], marks=pytest.mark.slow)])
 def test_flip_twice_is_the_identity_and_once_is_numpy(space) -> None:
     case = case_of(space)
     axes = tuple(range(len(space)))
-    once = augment.random_flip(KEY, case, axes=axes, probability=1)
+    flip = partial(augment.random_flip, axes=axes)
+    once = jax.jit(partial(flip, probability=1))(KEY, case)
     np.testing.assert_array_equal(grid_of(once), np.flip(grid_of(case), axes))
     np.testing.assert_array_equal(once["segmentation"], np.flip(case["segmentation"], axes))
-    for number in range(6):
-        key = jax.random.key(number)
-        same(augment.random_flip(key, augment.random_flip(key, case, axes=axes), axes=axes), case)
+    for twice in for_keys(6, lambda key, case: flip(key, flip(key, case)), case):
+        same(twice, case)
 
 
 def test_flips_of_the_axes_are_independent_coins() -> None:
-    corner = {"image": jnp.zeros((2, 2, 1)).at[0, 0].set(1.0)}
-    keys = jax.random.split(KEY, 400)
-    where = jax.vmap(lambda key: augment.random_flip(key, corner, axes=(0, 1))["image"][..., 0])(keys)
+    corner = {"image": jnp.asarray([[1.0, 0], [0, 0]])[..., None]}
+    found = for_keys(400, partial(augment.random_flip, axes=(0, 1)), corner)
+    where = np.stack([one["image"][..., 0] for one in found])
     np.testing.assert_allclose(where.mean(axis=0), 0.25, atol=0.08)
 
 
@@ -92,8 +107,7 @@ def test_crop_is_a_window_of_the_padded_picture(space, edge) -> None:
         for start in np.ndindex(*(5,) * len(space))
     ]
     seen = set()
-    for number in range(12):
-        found = augment.random_crop(jax.random.key(number), case, padding=2, edge=edge)
+    for found in for_keys(12, partial(augment.random_crop, padding=2, edge=edge), case):
         hits = [i for i, window in enumerate(windows) if np.array_equal(window, found["segmentation"])]
         assert len(hits) == 1
         seen.update(hits)
@@ -105,16 +119,17 @@ def test_crop_is_a_window_of_the_padded_picture(space, edge) -> None:
 def test_the_inverse_map_restores_the_interior(space) -> None:
     n = len(space)
     waves = sum(np.sin(axis / 4.0) for axis in np.meshgrid(*map(np.arange, space), indexing="ij"))
-    x = jnp.asarray(waves[..., None], jnp.float32)
+    x = waves[..., None].astype(np.float32)
     matrix = np.eye(n) + 0.05 * RNG.normal(size=(n, n))
     centre = (np.array(space) - 1) / 2
     offset = centre - matrix @ centre + 0.7
     back = np.linalg.inv(matrix)
-    there = augment.resample_affine(x, jnp.asarray(matrix, jnp.float32), jnp.asarray(offset, jnp.float32))
-    again = augment.resample_affine(there, jnp.asarray(back, jnp.float32), jnp.asarray(-back @ offset, jnp.float32))
+    resample = jax.jit(augment.resample_affine)
+    there = resample(x, matrix.astype(np.float32), offset.astype(np.float32))
+    again = resample(there, back.astype(np.float32), (-back @ offset).astype(np.float32))
     inside = (slice(6, -6),) * n
-    assert np.abs(there - x)[inside].max() > 0.1
-    np.testing.assert_allclose(again[inside], x[inside], atol=0.05)
+    assert np.abs(np.asarray(there) - x)[inside].max() > 0.1
+    np.testing.assert_allclose(np.asarray(again)[inside], x[inside], atol=0.05)
 
 
 @pytest.mark.parametrize("space", [(32, 32), pytest.param((16, 16, 16), marks=pytest.mark.slow)])
@@ -128,12 +143,12 @@ def test_image_and_segmentation_move_together(space) -> None:
         "image" if len(space) == 2 else "volume": jnp.asarray(labels[..., None], jnp.float32),
         "segmentation": jnp.asarray(labels),
     }
-    for number in range(5):
-        found = augment.random_affine(jax.random.key(number), case, rotation=60, scale=0.2, shear=10, translation=0.1)
-        grid = np.asarray(grid_of(found)[..., 0])
+    bend = partial(augment.random_affine, rotation=60, scale=0.2, shear=10, translation=0.1)
+    for found in for_keys(5, bend, case):
+        grid = grid_of(found)[..., 0]
         sure = np.abs(grid - 0.5) > 0.45
         assert np.any(found["segmentation"] != case["segmentation"])
-        np.testing.assert_array_equal((grid > 0.5)[sure], np.asarray(found["segmentation"] == 1)[sure])
+        np.testing.assert_array_equal((grid > 0.5)[sure], (found["segmentation"] == 1)[sure])
 
 
 def test_rotation_keeps_lengths_in_millimetres() -> None:
@@ -142,23 +157,24 @@ def test_rotation_keeps_lengths_in_millimetres() -> None:
         (axis - (side - 1) / 2) * mm
         for axis, side, mm in zip(np.meshgrid(*map(np.arange, space), indexing="ij"), space, spacing, strict=True)
     ]
-    disc = jnp.asarray((np.hypot(*away) / 10)[..., None], jnp.float32)  # round in mm, so turning leaves it alone
-    found = augment.random_rotation(KEY, {"image": disc, "spacing": jnp.asarray(spacing)}, degrees=80)
-    bent = augment.random_rotation(KEY, {"image": disc}, degrees=80)
+    disc = (np.hypot(*away) / 10)[..., None].astype(np.float32)  # round in mm, so turning leaves it alone
+    turn = jax.jit(lambda case: augment.random_rotation(KEY, case, degrees=80)["image"])
+    found, bent = (np.asarray(turn({"image": disc} | more)) for more in ({"spacing": spacing}, {}))
     inside = (slice(4, -4), slice(8, -8))
-    np.testing.assert_allclose(found["image"][inside], disc[inside], atol=0.06)
-    assert np.abs(bent["image"] - disc)[inside].max() > 0.2
+    np.testing.assert_allclose(found[inside], disc[inside], atol=0.06)
+    assert np.abs(bent - disc)[inside].max() > 0.2
 
 
 def test_wrong_input_is_named() -> None:
-    with pytest.raises(InputError, match="put `rescale` into"):
-        augment.random_affine(KEY, {"image": jnp.ones((4, 4, 1), jnp.uint8)}, rotation=3)
-    with pytest.raises(InputError, match="neither image nor volume"):
-        augment.random_flip(KEY, {"table": jnp.ones(3)}, axes=0)
-    with pytest.raises(InputError, match="axes 0 to 1"):
-        augment.random_flip(KEY, {"image": jnp.ones((4, 4, 1))}, axes=2)
-    with pytest.raises(InputError, match="fits no grid"):
-        augment.random_crop(KEY, {"image": jnp.ones((4, 4, 1)), "segmentation": jnp.ones((3, 4), int)}, padding=1)
+    def refused(match, function, **case):
+        with pytest.raises(InputError, match=match):
+            jax.eval_shape(function, KEY, case)
+
+    image = np.ones((4, 4, 1), np.float32)
+    refused("put `rescale` into", partial(augment.random_affine, rotation=3), image=image.astype(np.uint8))
+    refused("neither image nor volume", partial(augment.random_flip, axes=0), table=np.ones(3, np.float32))
+    refused("axes 0 to 1", partial(augment.random_flip, axes=2), image=image)
+    refused("fits no grid", partial(augment.random_crop, padding=1), image=image, segmentation=np.ones((3, 4), int))
 
 
 @pytest.mark.slow

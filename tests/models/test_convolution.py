@@ -24,11 +24,12 @@ def test_it_agrees_with_scipy(space, size, stride) -> None:
         [
             [sum(correlate(np.asarray(case[..., i]), np.asarray(kernel[..., i, o]), mode="constant") for i in range(16))
              for o in range(3)]
-            for case in x
+            for case in np.asarray(x)
         ]
     )  # fmt: skip
     every = (slice(None), *[slice(None, None, stride)] * len(space))
-    np.testing.assert_allclose(convolve(x, kernel, stride), np.moveaxis(expected, 1, -1)[every], atol=2e-4)
+    found = jax.jit(convolve, static_argnums=2)(x, kernel, stride)
+    np.testing.assert_allclose(found, np.moveaxis(expected, 1, -1)[every], atol=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,20 @@ def test_own_derivatives_are_those_of_the_compiler(space, size, stride) -> None:
     def plain(x, kernel):
         return jnp.sum(target * jnp.tanh(convolution._convolve(x, kernel, stride) / 30))
 
-    for ours, theirs in zip(jax.grad(own, (0, 1))(x, kernel), jax.grad(plain, (0, 1))(x, kernel), strict=True):
+    @jax.jit
+    def derivatives(x, kernel):
+        # Forward mode, a map over kernels (replicates) and second derivatives go through the same rule.
+        v, found = jnp.ones_like(kernel), []
+        for f in (own, plain):
+            forward = jax.jvp(lambda k, f=f: f(x, k), (kernel,), (v,))[1]
+            curved = jax.grad(lambda k, f=f: jnp.sum(jax.grad(f, 1)(x, k) * v))(kernel)
+            found.append((jax.grad(f, (0, 1))(x, kernel), forward, curved))
+        mapped = jax.vmap(jax.grad(own, 1), (None, 0))(x, jnp.stack([kernel, 2 * kernel]))
+        return *found, (mapped[1], jax.grad(plain, 1)(x, 2 * kernel))
+
+    (slopes, forward, curved), (plain_slopes, plain_forward, plain_curved), mapped = derivatives(x, kernel)
+    for ours, theirs in zip(slopes, plain_slopes, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
-    # Forward mode, a map over kernels (replicates) and second derivatives go through the same rule.
-    v = jnp.ones_like(kernel)
-    np.testing.assert_allclose(
-        jax.jvp(lambda k: own(x, k), (kernel,), (v,))[1], jax.jvp(lambda k: plain(x, k), (kernel,), (v,))[1], rtol=1e-3
-    )
-    mapped = jax.vmap(jax.grad(own, 1), (None, 0))(x, jnp.stack([kernel, 2 * kernel]))
-    np.testing.assert_allclose(mapped[1], jax.grad(plain, 1)(x, 2 * kernel), atol=2e-5)
-    curved = [jax.grad(lambda k, f=f: jnp.sum(jax.grad(f, 1)(x, k) * v))(kernel) for f in (own, plain)]
-    np.testing.assert_allclose(*curved, atol=5e-5)
+    np.testing.assert_allclose(forward, plain_forward, rtol=1e-3)
+    np.testing.assert_allclose(*mapped, atol=2e-5)
+    np.testing.assert_allclose(curved, plain_curved, atol=5e-5)

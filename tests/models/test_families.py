@@ -20,7 +20,7 @@ DENSENET = DenseNet(growth=4, layers=(2, 1), outputs=3)
 SMALL = [VIT, CONVNEXT, DENSENET]
 NAMES = ["vit", "convnext", "densenet"]
 # Compiling costs most of the time of these tests: the convolutional networks are tried by hand.
-MOST = [VIT, *(pytest.param(model, marks=pytest.mark.slow) for model in (CONVNEXT, DENSENET))]
+MOST = [VIT.clone(depth=1), *(pytest.param(model, marks=pytest.mark.slow) for model in (CONVNEXT, DENSENET))]
 
 
 def drawn(model, x, seed: int = 1) -> dict:
@@ -30,7 +30,7 @@ def drawn(model, x, seed: int = 1) -> dict:
 
     def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         noise = rng.normal(size=leaf.shape) / np.sqrt(max(np.prod(leaf.shape[:-1]), 10))
-        return jnp.asarray(noise + any(name in str(path[-1]) for name in ("scale", "var")), leaf.dtype)
+        return jnp.asarray((noise + any(name in str(path[-1]) for name in ("scale", "var"))).astype(leaf.dtype))
 
     return jax.tree.map_with_path(draw, shapes)
 
@@ -68,7 +68,7 @@ def test_parameter_counts_are_the_published_ones(model, count: int) -> None:
     ("model", "shape"),
     [
         (VIT.clone(pooling="class"), (2, 12, 8, 1)),
-        (VIT.clone(dimensions=3, patch=(2, 4, 4)), (2, 4, 8, 8, 1)),
+        (VIT.clone(dimensions=3, patch=(2, 4, 4), depth=1), (2, 4, 8, 8, 1)),
         (CONVNEXT, (2, 7, 6, 1)),
         (CONVNEXT.clone(dimensions=3), (2, 4, 5, 4, 1)),
         (DENSENET, (2, 6, 5, 1)),
@@ -80,7 +80,7 @@ def test_outputs_are_finite_float32_and_gradients_reach_every_parameter(model, s
     x = jax.random.normal(KEY, shape)
     outputs, gradients = jax.jit(lambda v: slope(model, x, v))(drawn(model, x))
     assert (outputs.shape, outputs.dtype) == ((shape[0], 3), jnp.float32)
-    for path, leaf in jax.tree.leaves_with_path(gradients):
+    for path, leaf in jax.tree.leaves_with_path(jax.device_get(gradients)):
         assert np.isfinite(leaf).all(), path
         assert np.abs(leaf).max() > 0, path
 
@@ -90,15 +90,14 @@ def test_bfloat16_computes_coarsely_with_float32_parameters(model) -> None:
     x = jax.random.normal(KEY, (2, 8, 8, 1))
     variables = drawn(model, x)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
-    a, b = (
-        jax.jit(lambda v, m=m: m.apply(v, x, train=False))(variables) for m in (model, model.clone(dtype="bfloat16"))
-    )
+    both = (model, model.clone(dtype="bfloat16"))
+    a, b = jax.jit(lambda v: [m.apply(v, x, train=False) for m in both])(variables)
     assert b.dtype == jnp.float32
     np.testing.assert_allclose(a, b, atol=0.15)
     assert np.any(a != b)
 
 
-@pytest.mark.parametrize("model", MOST, ids=NAMES)
+@pytest.mark.parametrize("model", SMALL, ids=NAMES)
 @pytest.mark.slow
 def test_remat_changes_neither_parameters_nor_results_nor_names(model) -> None:
     x = jax.random.normal(KEY, (2, 8, 8, 1))
@@ -117,10 +116,10 @@ def test_remat_changes_neither_parameters_nor_results_nor_names(model) -> None:
 def test_a_wave_of_replicates_gives_what_each_alone_gives(model) -> None:
     x = jax.random.normal(KEY, (2, 8, 8, 1))
     each = [drawn(model, x, seed) for seed in (1, 2)]
-    together = jax.jit(jax.vmap(lambda v: slope(model, x, v)))(jax.tree.map(lambda *v: jnp.stack(v), *each))
+    run = jax.jit(lambda v: slope(model, x, v))
+    together = jax.device_get(jax.jit(jax.vmap(run))(jax.tree.map(lambda *v: np.stack(v), *each)))
     for number, variables in enumerate(each):
-        alone = jax.jit(lambda v: slope(model, x, v))(variables)
-        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
+        for a, b in zip(jax.tree.leaves(run(variables)), jax.tree.leaves(together), strict=True):
             np.testing.assert_allclose(a, b[number], rtol=1e-3, atol=1e-4)
 
 
@@ -147,12 +146,12 @@ def test_a_case_skips_a_block_as_a_whole_and_survivors_are_scaled() -> None:
     variables = drawn(model, x)
     variables["params"]["output_norm"]["scale"] = jnp.ones(8)
 
-    def last_block(train: bool):
+    def last_block(variables: dict, train: bool):
         keep = {"capture_intermediates": True, "mutable": ["intermediates"], "rngs": {"dropout": KEY}}
-        state = jax.jit(lambda v: model.apply(v, x, train=train, **keep)[1])(variables)["intermediates"]
+        state = model.apply(variables, x, train=train, **keep)[1]["intermediates"]
         return state["stage_1_block_2"]["__call__"][0] - state["stage_1_block_1"]["__call__"][0]
 
-    branch, kept = last_block(False), last_block(True)
+    branch, kept = jax.device_get(jax.jit(lambda v: (last_block(v, False), last_block(v, True)))(variables))
     skipped = np.abs(kept).max(axis=(1, 2, 3)) == 0
     assert 8 < skipped.sum() < 24
     np.testing.assert_allclose(kept[~skipped], 2 * branch[~skipped], atol=1e-4)
@@ -162,9 +161,9 @@ def test_a_case_skips_a_block_as_a_whole_and_survivors_are_scaled() -> None:
 def test_a_case_does_not_see_its_batch(model) -> None:
     x = jax.random.normal(KEY, (3, 8, 8, 1))
     variables = drawn(model, x)
-    found = jax.jit(jax.grad(lambda x: jnp.sum(model.apply(variables, x, train=True)[0])))(x)
+    found = np.asarray(jax.jit(jax.grad(lambda x: jnp.sum(model.apply(variables, x, train=True)[0])))(x))
     assert np.abs(found[0]).max() > 0
-    np.testing.assert_array_equal(found[1:], jnp.zeros_like(found[1:]))
+    np.testing.assert_array_equal(found[1:], np.zeros_like(found[1:]))
 
 
 @pytest.mark.slow

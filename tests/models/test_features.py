@@ -17,8 +17,9 @@ def variables():
     return jax.jit(lambda: MODEL.init(KEY, X, train=False))()
 
 
-def run(variables, name: str) -> jax.Array:
-    return jax.jit(lambda v, x: features(MODEL, v, x, name=name))(variables, X)
+def run(variables, *names: str) -> list[np.ndarray]:
+    """The outputs of several layers, compiled at once."""
+    return jax.device_get(jax.jit(lambda v, x: [features(MODEL, v, x, name=name) for name in names])(variables, X))
 
 
 def test_names_come_with_shapes_in_the_order_of_the_computation_and_without_computing() -> None:
@@ -34,17 +35,15 @@ def test_names_come_with_shapes_in_the_order_of_the_computation_and_without_comp
 
 
 def test_a_layer_s_output_is_what_the_rest_of_the_model_reads(variables) -> None:
-    pooled = run(variables, "pooled")
-    p = variables["params"]["output"]
-    np.testing.assert_allclose(
-        pooled @ p["kernel"] + p["bias"][None], jax.jit(lambda v: MODEL.apply(v, X, train=False))(variables), atol=1e-6
-    )
-    np.testing.assert_allclose(run(variables, "norm").mean(axis=1), pooled, atol=1e-6)  # dropout is off
+    pooled, norm = run(variables, "pooled", "norm")
+    p = jax.device_get(variables["params"]["output"])
+    outputs = jax.jit(lambda v: MODEL.apply(v, X, train=False))(variables)
+    np.testing.assert_allclose(pooled @ p["kernel"] + p["bias"][None], outputs, atol=1e-6)
+    np.testing.assert_allclose(norm.mean(axis=1), pooled, atol=1e-6)  # dropout is off
 
 
 def test_a_regular_expression_may_name_one_layer(variables) -> None:
-    whole = run(variables, "block_2/norm_1")
-    np.testing.assert_array_equal(whole, run(variables, ".*2/norm_1"))
+    np.testing.assert_array_equal(*run(variables, "block_2/norm_1", ".*2/norm_1"))
     with pytest.raises(InputError, match=r"'block_\.\*' fits 36 layers \(block_1/norm_1, .* and 32 more\): name one"):
         features(MODEL, variables, X, name="block_.*")
 

@@ -18,8 +18,17 @@ def task(classes=TWO, **settings) -> Classification:
 
 
 def batch(labels, weight=None):
-    labels = jnp.asarray(labels)
-    return {"label": labels, "weight": jnp.ones(len(labels)) if weight is None else jnp.asarray(weight, jnp.float32)}
+    weight = np.ones(len(labels)) if weight is None else weight
+    return {"label": np.asarray(labels), "weight": np.asarray(weight, np.float32)}
+
+
+def losses(kind, outputs, cases, fitted):
+    """Losses and weights, compiled as a whole: step by step would be one compilation a step."""
+    return jax.device_get(jax.jit(Classification.losses, static_argnums=0)(kind, outputs, cases, fitted))
+
+
+def predict(kind, outputs):
+    return np.asarray(jax.jit(Classification.predict, static_argnums=0)(kind, outputs, {}))
 
 
 def drawn(count, outputs, classes, seed=0):
@@ -40,8 +49,8 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS[:5])
 def test_the_loss_is_scikit_learn_s_log_loss_of_what_is_predicted(kind):
     logits, labels = drawn(50, kind.outputs, len(kind.classes))
-    values, weights = kind.losses(jnp.asarray(logits), batch(labels), {})
-    predicted = np.asarray(kind.predict(jnp.asarray(logits), {}), np.float64)
+    values, weights = losses(kind, logits, batch(labels), {})
+    predicted = predict(kind, logits).astype(np.float64)
     expected = log_loss(labels, predicted / predicted.sum(1, keepdims=True), labels=range(len(kind.classes)))
     np.testing.assert_allclose(values.mean(), expected, rtol=1e-5)
     np.testing.assert_array_equal(weights, 1)
@@ -50,13 +59,13 @@ def test_the_loss_is_scikit_learn_s_log_loss_of_what_is_predicted(kind):
 def test_losses_by_hand():
     logits = jnp.array([[2.0, 0.0, -1.0]])
     z = np.exp([2.0, 0.0, -1.0])
-    np.testing.assert_allclose(task(THREE).losses(logits, batch([1]), {})[0], [-np.log(z[1] / z.sum())], rtol=1e-6)
+    np.testing.assert_allclose(losses(task(THREE), logits, batch([1]), {})[0], [-np.log(z[1] / z.sum())], rtol=1e-6)
     p = 1 / (1 + np.exp([-2.0, 0.0, 1.0]))
     each = -np.log([1 - p[0], p[1], 1 - p[2]])
-    np.testing.assert_allclose(task(THREE, loss="sigmoid").losses(logits, batch([1]), {})[0], [each.sum()], rtol=1e-6)
+    np.testing.assert_allclose(losses(task(THREE, loss="sigmoid"), logits, batch([1]), {})[0], [each.sum()], rtol=1e-6)
     one = jnp.array([[2.0], [2.0]])  # the logit is the positive class's, whatever its label
     for positive, expected in (("malignant", -np.log([1 - p[0], p[0]])), ("benign", -np.log([p[0], 1 - p[0]]))):
-        values, _ = task(loss="sigmoid", positive=positive).losses(one, batch([0, 1]), {})
+        values, _ = losses(task(loss="sigmoid", positive=positive), one, batch([0, 1]), {})
         np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
@@ -64,10 +73,10 @@ def test_label_smoothing_by_hand():
     logits, a = jnp.array([[2.0, 0.0, -1.0]]), 0.3
     logs = np.asarray(jax.nn.log_softmax(logits))[0]
     target = np.array([0, 1 - a, 0]) + a / 3
-    values, _ = task(THREE, label_smoothing=a).losses(logits, batch([1]), {})
+    values, _ = losses(task(THREE, label_smoothing=a), logits, batch([1]), {})
     np.testing.assert_allclose(values, [-(target * logs).sum()], rtol=1e-6)
     p = 1 / (1 + np.exp(-2.0))
-    values, _ = task(loss="sigmoid", label_smoothing=a).losses(jnp.array([[2.0]]), batch([1]), {})
+    values, _ = losses(task(loss="sigmoid", label_smoothing=a), jnp.array([[2.0]]), batch([1]), {})
     np.testing.assert_allclose(values, [-((1 - a / 2) * np.log(p) + a / 2 * np.log(1 - p))], rtol=1e-5)
 
 
@@ -86,9 +95,9 @@ def test_class_weights_multiply_the_case_s_own_weight():
     fitted = task(THREE, class_weights=(1.0, 2.0, 5.0)).fit(np.array([0]))
     logits, _ = drawn(4, 3, 3)
     cases = batch([0, 1, 2, 2], [1, 1, 0.5, 0])
-    values, weights = task(THREE).losses(jnp.asarray(logits), cases, jax.tree.map(jnp.asarray, fitted))
+    values, weights = losses(task(THREE), logits, cases, fitted)
     np.testing.assert_allclose(weights, [1, 2, 2.5, 0])
-    np.testing.assert_array_equal(values, task(THREE).losses(jnp.asarray(logits), cases, {})[0])
+    np.testing.assert_array_equal(values, losses(task(THREE), logits, cases, {})[0])
     assert task(THREE).fit(np.array([0, 1])) == {}
 
 
@@ -96,11 +105,13 @@ def test_class_weights_multiply_the_case_s_own_weight():
 def test_a_batch_of_weight_zero_has_finite_loss_and_gradient_zero(kind):
     logits, labels = drawn(6, kind.outputs, len(kind.classes))
 
+    @jax.jit
+    @jax.value_and_grad
     def loss(outputs):
-        return weighted_mean(*kind.losses(outputs, batch(labels, np.zeros(6)), {}))
+        return weighted_mean(*kind.losses(outputs, jax.tree.map(jnp.asarray, batch(labels, np.zeros(6))), {}))
 
     for outputs in (logits, logits * 1e6):
-        value, gradient = jax.value_and_grad(loss)(jnp.asarray(outputs))
+        value, gradient = loss(outputs)
         assert value == 0
         np.testing.assert_array_equal(gradient, 0)
 
@@ -109,7 +120,7 @@ def test_a_batch_of_weight_zero_has_finite_loss_and_gradient_zero(kind):
 def test_probabilities_sum_to_one_also_for_extreme_outputs(kind):
     logits, _ = drawn(8, kind.outputs, len(kind.classes))
     for outputs in (logits, logits * 1e4, logits - 300, logits + 300):
-        predicted = np.asarray(kind.predict(jnp.asarray(outputs), {}))
+        predicted = predict(kind, outputs)
         assert predicted.shape == (8, len(kind.classes))
         np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
 
@@ -121,12 +132,12 @@ def test_each_column_is_its_class_whichever_is_positive():
         kind = task(loss="sigmoid", positive=positive)
         assert kind.positive_index == index
         assert kind.outputs == 1
-        predicted = kind.predict(logits, {})
+        predicted = predict(kind, logits)
         np.testing.assert_allclose(predicted[:, index], probability, rtol=1e-6)
         np.testing.assert_allclose(predicted[:, 1 - index], 1 - probability, rtol=1e-5)
     many = jnp.array([[0.0, 1.0, -1.0]])
     p = np.asarray(jax.nn.sigmoid(many))
-    np.testing.assert_allclose(task(THREE, loss="sigmoid").predict(many, {}), p / p.sum(), rtol=1e-5)
+    np.testing.assert_allclose(predict(task(THREE, loss="sigmoid"), many), p / p.sum(), rtol=1e-5)
 
 
 def test_scores_agree_with_scikit_learn_and_larger_is_better():
@@ -186,10 +197,10 @@ def test_a_one_hot_soft_label_is_the_hard_one(kind):
 
     soft = dataclasses.replace(kind, soft_target="soft_label", class_weights="balanced")
     logits, labels = drawn(30, kind.outputs, len(kind.classes))
-    fitted = {k: jnp.asarray(v) for k, v in soft.fit(labels).items()}
-    both = batch(labels) | {"soft_label": jax.nn.one_hot(jnp.asarray(labels), len(kind.classes))}
-    hard = dataclasses.replace(kind, class_weights="balanced").losses(jnp.asarray(logits), batch(labels), fitted)
-    found = soft.losses(jnp.asarray(logits), both, fitted)
+    fitted = soft.fit(labels)
+    both = batch(labels) | {"soft_label": np.eye(len(kind.classes), dtype=np.float32)[labels]}
+    hard = losses(dataclasses.replace(kind, class_weights="balanced"), logits, batch(labels), fitted)
+    found = losses(soft, logits, both, fitted)
     for ours, theirs in zip(found, hard, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
     assert soft.targets == ("label", "soft_label")
@@ -201,12 +212,12 @@ def test_soft_labels_are_the_readers_losses_on_average(kind):
     import dataclasses
 
     logits, _ = drawn(8, kind.outputs, 2)
-    logits, share = jnp.asarray(logits), np.linspace(0, 1, 8)
+    share = np.linspace(0, 1, 8)
     soft = dataclasses.replace(kind, soft_target="soft_label", class_weights=(1.0, 3.0))
-    fitted = {k: jnp.asarray(v) for k, v in soft.fit(np.zeros(8, int)).items()}
-    votes = jnp.asarray(np.stack([1 - share, share], axis=-1), jnp.float32)
-    values, weights = soft.losses(logits, batch(np.zeros(8, int)) | {"soft_label": votes}, fitted)
-    each = [kind.losses(logits, batch(np.full(8, k)), {})[0] for k in (0, 1)]
+    fitted = soft.fit(np.zeros(8, int))
+    votes = np.stack([1 - share, share], axis=-1).astype(np.float32)
+    values, weights = losses(soft, logits, batch(np.zeros(8, int)) | {"soft_label": votes}, fitted)
+    each = [losses(kind, logits, batch(np.full(8, k)), {})[0] for k in (0, 1)]
     np.testing.assert_allclose(values, (1 - share) * each[0] + share * each[1], rtol=1e-4)
     np.testing.assert_allclose(weights, 1 + 2 * share, rtol=1e-6)  # expected over the class weights 1 and 3
 
@@ -216,9 +227,9 @@ def test_focal_loss_pays_less_for_what_is_already_right(kind):
     import dataclasses
 
     logits, labels = drawn(50, kind.outputs, len(kind.classes))
-    plain = kind.losses(jnp.asarray(logits), batch(labels), {})[0]
-    focal = dataclasses.replace(kind, focal=2.0).losses(jnp.asarray(logits), batch(labels), {})[0]
-    own = np.asarray(kind.predict(jnp.asarray(logits), {}))[np.arange(50), labels]
+    plain = losses(kind, logits, batch(labels), {})[0]
+    focal = losses(dataclasses.replace(kind, focal=2.0), logits, batch(labels), {})[0]
+    own = predict(kind, logits)[np.arange(50), labels]
     np.testing.assert_allclose(focal, (1 - own) ** 2 * plain, rtol=1e-3, atol=1e-6)
 
 

@@ -17,14 +17,24 @@ def task(**settings) -> Ordinal:
 
 
 def batch(labels, weight=None):
-    labels = jnp.asarray(labels)
-    return {"label": labels, "weight": jnp.ones(len(labels)) if weight is None else jnp.asarray(weight, jnp.float32)}
+    weight = np.ones(len(labels)) if weight is None else weight
+    return {"label": jnp.asarray(labels), "weight": jnp.asarray(weight, jnp.float32)}
+
+
+@jax.jit
+def predict(outputs):
+    return task().predict(outputs, {})
+
+
+def losses(kind, outputs, cases, fitted):
+    """Losses and weights, compiled as a whole: step by step would be one compilation a step."""
+    return jax.device_get(jax.jit(Ordinal.losses, static_argnums=0)(kind, outputs, cases, fitted))
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 20.0, 1e4])
 def test_corn_gives_a_distribution_for_any_outputs(size):
     outputs = jnp.asarray(np.random.default_rng(0).normal(size=(50, 3)) * size, jnp.float32)
-    found = np.asarray(task().predict(outputs, {}))
+    found = np.asarray(predict(outputs))
     assert (found >= 0).all()
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
     p = 1 / (1 + np.exp(-np.clip(np.asarray(outputs, np.float64), -500, 500)))
@@ -44,36 +54,36 @@ def test_the_loss_is_the_sum_over_answered_questions_divided_by_their_number():
         yes = labels[inside] > k
         total += -np.log(np.where(yes, p, 1 - p)).sum()
         count += inside.sum()
-    values, weights = task().losses(jnp.asarray(outputs, jnp.float32), batch(labels), {})
-    np.testing.assert_allclose(weighted_mean(values, weights), total / count, rtol=1e-5)
+    values, weights = losses(task(), outputs.astype(np.float32), batch(labels), {})
+    np.testing.assert_allclose(jax.jit(weighted_mean)(values, weights), total / count, rtol=1e-5)
     assert weights.sum() == count
 
 
 def test_what_corn_learns_of_counts_alone_is_their_shares():
     """With one set of outputs for all, the minimum lies where the probabilities are the shares of the grades."""
     labels = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
-    outputs = jnp.zeros(3)
+    cases, outputs = batch(labels), np.zeros(3, np.float32)
 
     @jax.jit
     @jax.grad
     def slope(x):
-        return weighted_mean(*task().losses(jnp.broadcast_to(x[None], (100, 3)), batch(labels), {}))
+        return weighted_mean(*task().losses(jnp.broadcast_to(x[None], (100, 3)), cases, {}))
 
     for _ in range(300):
-        outputs = outputs - 2 * slope(outputs)
-    np.testing.assert_allclose(task().predict(outputs[None], {})[0], [0.4, 0.3, 0.2, 0.1], atol=1e-3)
+        outputs = outputs - 2 * np.asarray(slope(outputs))
+    np.testing.assert_allclose(predict(outputs[None])[0], [0.4, 0.3, 0.2, 0.1], atol=1e-3)
 
 
 def test_class_weights_multiply_and_gradients_are_finite():
     labels = np.array([0, 1, 2, 3, 3])
-    fitted = {"class_weights": jnp.asarray(task(class_weights="balanced").fit(labels)["class_weights"])}
+    cases, fitted = batch(labels), jax.tree.map(jnp.asarray, task(class_weights="balanced").fit(labels))
     for loss in ("corn", "softmax"):
         kind = task(loss=loss)
-        outputs = jnp.full((5, kind.outputs), 1e4)
-        plain = kind.losses(outputs, batch(labels), {})[1]
-        weighted = kind.losses(outputs, batch(labels), fitted)[1]
-        np.testing.assert_allclose(weighted, plain * fitted["class_weights"][labels])
-        gradient = jax.jit(jax.grad(lambda x, k=kind: weighted_mean(*k.losses(x, batch(labels), fitted))))(outputs)
+        outputs = np.full((5, kind.outputs), 1e4, np.float32)
+        plain = losses(kind, outputs, cases, {})[1]
+        weighted = losses(kind, outputs, cases, fitted)[1]
+        np.testing.assert_allclose(weighted, plain * np.asarray(fitted["class_weights"])[labels])
+        gradient = jax.jit(jax.grad(lambda x, k=kind: weighted_mean(*k.losses(x, cases, fitted))))(outputs)
         assert np.isfinite(gradient).all()
 
 

@@ -20,8 +20,7 @@ from medjax.training.programs import model_input_shapes
 from medjax.training.state import initialise
 from medjax.training.step import train_step
 
-pytestmark = pytest.mark.slow  # every test compiles steps of its own; how rows are mixed is tested in tests/augment
-
+# Slow are those that compile steps of their own; the others share two. How rows are mixed is tested in tests/augment.
 SHAPES = {"image": jax.ShapeDtypeStruct((4, 4, 1), np.dtype(np.float32))}
 CASES = 16
 SOFT = partial(mixup, alpha=1.0)
@@ -37,8 +36,13 @@ def made(mix, task=None, **training):
     return resolve(experiment, ("a", "b", "c"))
 
 
+@functools.cache
+def starting(experiment):
+    return jax.jit(partial(initialise, experiment, model_input_shapes(experiment, SHAPES), 10))
+
+
 def fresh(experiment, fitted=None):
-    return initialise(experiment, model_input_shapes(experiment, SHAPES), 10, np.uint32(3), fitted or {})
+    return starting(experiment)(np.uint32(3), fitted or {})
 
 
 def batch_of(weight=None):
@@ -46,7 +50,7 @@ def batch_of(weight=None):
     return {
         "image": jnp.asarray(rng.normal(size=(CASES, 4, 4, 1)), jnp.float32),
         "label": jnp.asarray(rng.integers(0, 3, CASES)),
-        "value": jnp.asarray(rng.normal(size=CASES), jnp.float32).at[:4].set(jnp.nan),
+        "value": jnp.asarray(np.where(np.arange(CASES) < 4, np.nan, rng.normal(size=CASES)), jnp.float32),
         "index": jnp.arange(CASES, dtype=jnp.int32),
         "weight": jnp.ones(CASES) if weight is None else jnp.asarray(weight, jnp.float32),
     }
@@ -57,9 +61,17 @@ def compiled(experiment):
     return jax.jit(partial(train_step, experiment, 10), compiler_options={"xla_backend_optimization_level": 0})
 
 
+@functools.cache
+def drawing(mix):
+    def draw(seed, step, batch, number):
+        key = jax.random.fold_in(jax.random.fold_in(named(jax.random.key(seed), "mix"), step), number)
+        return mix(key, batch, ("image",))
+
+    return jax.jit(draw)
+
+
 def drawn(experiment, state, batch, number=0):
-    key = jax.random.fold_in(jax.random.fold_in(named(jax.random.key(state.seed), "mix"), state.step), number)
-    return experiment.mix(key, batch, ("image",))
+    return drawing(experiment.mix)(state.seed, state.step, batch, number)
 
 
 def close(a, b):
@@ -73,19 +85,22 @@ def test_the_loss_is_cross_entropy_with_the_soft_target(mix):
     after, sums = compiled(experiment)(state, batch)
     mixed, other, share = drawn(experiment, state, batch)
     assert np.any(share < 0.9)
-    hot = partial(jax.nn.one_hot, num_classes=3)
-    soft = share[:, None] * hot(batch["label"]) + (1 - share)[:, None] * hot(other["label"])
+    share, hot = np.asarray(share)[:, None], np.eye(3, dtype=np.float32)
+    soft = share * hot[batch["label"]] + (1 - share) * hot[other["label"]]
 
     def loss(params):
         outputs = experiment.model.apply({"params": params}, mixed["image"], train=False)
         return optax.softmax_cross_entropy(outputs, soft).mean()
 
-    expected, gradient = jax.value_and_grad(loss)(state.variables["params"])
+    expected, gradient = jax.jit(jax.value_and_grad(loss))(state.variables["params"])
     np.testing.assert_allclose(sums["loss"] / sums["weight"], expected, atol=1e-6)
-    moved = jax.tree.map(lambda old, new: (old - new) / 0.5, state.variables["params"], after.variables["params"])
+    moved = jax.tree.map(
+        lambda old, new: (np.asarray(old) - new) / 0.5, state.variables["params"], after.variables["params"]
+    )
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6), moved, gradient)
 
 
+@pytest.mark.slow
 def test_each_row_and_each_target_has_its_own_weight():
     experiment = made(SOFT, Classification(class_weights=(1.0, 2.0, 4.0)))
     batch = batch_of(weight=np.linspace(0.2, 2, CASES))
@@ -102,6 +117,7 @@ def test_each_row_and_each_target_has_its_own_weight():
     np.testing.assert_allclose([sums["loss"], sums["weight"]], [total, weight], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_unknown_values_of_a_regression_take_no_part():
     experiment, batch = made(SOFT, Regression(standardise=False)), batch_of()
     state = fresh(experiment)
@@ -124,6 +140,7 @@ def test_unknown_values_of_a_regression_take_no_part():
         Regression(loss="quantile", quantiles=(0.1, 0.5, 0.9), standardise=False),
     ],
 )
+@pytest.mark.slow
 def test_every_task_weighs_the_losses_of_both_targets(task):
     experiment, batch = made(SOFT, task), batch_of()
     answers = np.random.default_rng(1).integers(0, 2, (CASES, 3)).astype(np.float32)
@@ -147,9 +164,10 @@ def test_padding_changes_nothing_whatever_it_holds(mix):
     weight = np.ones(CASES)
     weight[5:9] = 0
     clean = batch_of(weight)
+    real = weight > 0
     dirty = clean | {
-        "image": clean["image"].at[5:9].set(1e6),
-        "label": clean["label"].at[5:9].set(2),
+        "image": jnp.asarray(np.where(real[:, None, None, None], clean["image"], np.float32(1e6))),
+        "label": jnp.asarray(np.where(real, clean["label"], 2)),
     }
     state = fresh(experiment)
     a, b = (compiled(experiment)(state, batch) for batch in (clean, dirty))
@@ -158,6 +176,7 @@ def test_padding_changes_nothing_whatever_it_holds(mix):
     assert a[1]["weight"] <= 12.001
 
 
+@pytest.mark.slow
 def test_micro_batches_mix_within_themselves():
     experiment, batch = made(SOFT, accumulate=2), batch_of()
     state = fresh(experiment)
@@ -173,6 +192,7 @@ def test_micro_batches_mix_within_themselves():
     np.testing.assert_allclose(sums["weight"], CASES, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_step_is_the_same_on_one_two_and_eight_devices():
     experiment = made(PASTE)
     state, found = fresh(experiment), []
@@ -185,6 +205,7 @@ def test_the_step_is_the_same_on_one_two_and_eight_devices():
         close(sums, found[0][1])
 
 
+@pytest.mark.slow
 def test_another_step_mixes_otherwise_and_the_setting_survives_json():
     experiment, batch = made(SOFT), batch_of()
     state = fresh(experiment)
