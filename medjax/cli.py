@@ -69,7 +69,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         return
     if arguments.run is None:
         raise InputError("medjax evaluate needs a run folder, or --predictions FILE.csv")
-    for name in ("positive", "primary", "threshold", "out"):
+    for name in ("positive", "primary", "threshold", "prevalence", "out"):
         if getattr(arguments, name) is not None:
             raise InputError(f"--{name} goes with --predictions; a run is judged under the plan that it froze")
     from medjax import external, run
@@ -104,6 +104,7 @@ def _evaluate_file(arguments: argparse.Namespace) -> dict[str, Any]:
         positive=arguments.positive,
         threshold=0.5 if arguments.threshold is None else arguments.threshold,
         primary=arguments.primary,
+        prevalences=arguments.prevalence or (),
     )
     if arguments.out is not None:
         folder.write_json(arguments.out, evaluation)
@@ -303,6 +304,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--positive", help="with --predictions: the positive class, where there are two")
     sub.add_argument("--threshold", type=float, help="with --predictions: probability called positive (0.5)")
     sub.add_argument("--primary", help="with --predictions: the primary metric (auroc)")
+    sub.add_argument(
+        "--prevalence", type=float, action="append", metavar="SHARE",
+        help="with --predictions: PPV and NPV also at this prevalence; repeatable",
+    )  # fmt: skip
     sub.add_argument("--out", type=Path, help="with --predictions: JSON file to write the evaluation to")
 
     sub = verb("compare", compare_command, "compare runs, or tables of predictions, on the same cases")

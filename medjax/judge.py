@@ -28,6 +28,7 @@ def evaluate_file(
     positive: str | None = None,
     threshold: float = 0.5,
     primary: str | None = None,
+    prevalences: Sequence[float] = (),
     resamples: int = 2000,
 ) -> dict[str, Any]:
     """Judge a table of predictions as a run's own are judged.
@@ -37,6 +38,7 @@ def evaluate_file(
         positive: name of the positive class, which two classes need.
         threshold: probability from which a case is called positive; it must not have been chosen on these cases.
         primary: the one declared primary metric; None: AUROC, weighted kappa of grades, mean absolute error of values.
+        prevalences: at which PPV and NPV are stated as well.
         resamples: bootstrap resamples.
 
     Returns:
@@ -49,6 +51,10 @@ def evaluate_file(
     index = positive_index(predictions, positive, str(path))
     if not 0.0 <= threshold <= 1.0:
         raise InputError(f"--threshold {threshold} lies outside 0 to 1")
+    if outside := [one for one in prevalences if not 0.0 < one < 1.0]:
+        raise InputError(f"--prevalence {outside[0]:g} must lie between 0 and 1")
+    if prevalences and index is None:
+        raise InputError(f"{path}: --prevalence is for two classes, of which one is positive")
     check_cases(predictions, str(path))
     result = evaluate(
         predictions,
@@ -56,7 +62,7 @@ def evaluate_file(
         threshold=threshold,
         primary=primary or PRIMARY[predictions.kind],
         resamples=resamples,
-        prevalences=(),
+        prevalences=tuple(prevalences),
     )
     several = len(predictions.classes) == 2 and predictions.kind == "probability"
     about: dict[str, Any] = {

@@ -60,8 +60,10 @@ def typed(capsys, *words):
 def test_the_command_prints_the_table_and_writes_the_json(tmp_path, capsys):
     table(tmp_path / "other.csv")
     out = tmp_path / "deep" / "evidence.json"
-    code, text, _ = typed(capsys, "--predictions", tmp_path / "other.csv", "--positive", "sick", "--out", out)
+    words = ["--positive", "sick", "--prevalence", ".05", "--out", out]
+    code, text, _ = typed(capsys, "--predictions", tmp_path / "other.csv", *words)
     assert code == 0
+    assert "PPV at 5.0 % (stated)" in text
     assert "AUROC  [primary]" in text
     assert "80 cases, 40 patients" in text
     assert json.loads(out.read_text())["metrics"]["auroc"]["cases"] == 80
@@ -74,6 +76,10 @@ def test_the_command_prints_the_table_and_writes_the_json(tmp_path, capsys):
         (["--predictions", "{}", "--positive", "ill"], "none of the classes well, sick"),
         (["--predictions", "{}", "--positive", "sick", "--threshold", "2"], "lies outside 0 to 1"),
         (["--predictions", "{}", "--positive", "sick", "--primary", "dice"], "does not apply"),
+        (
+            ["--predictions", "{}", "--positive", "sick", "--prevalence", "1.5"],
+            "--prevalence 1.5 must lie between 0 and 1",
+        ),
         (["--predictions", "{}", "--positive", "sick", "--split", "test"], "needs no run and no --split"),
         (["--predictions", "absent.csv", "--positive", "sick"], "absent.csv: not a readable predictions file"),
         ([], "needs a run folder, or --predictions"),

@@ -11,6 +11,7 @@ from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.intervals import Interval
 from medjax.evidence.measures import class_entries, entry, metric_entries, point, views, warnings
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
+from medjax.evidence.sample_size import non_inferiority
 from medjax.evidence.sections import calibration_bands, sections
 from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
 from medjax.metrics import classification
@@ -258,6 +259,10 @@ def _compare(
                 "margin": margin,
                 "smallest_detectable_difference": detectable if math.isfinite(detectable) else None,
             }
+            if margin:
+                result[name]["needed_for_non_inferiority"] = non_inferiority(
+                    error, patients, margin, level=setting.level
+                )
     summary = {"primary": primary, "predictors": result}
     if max(len(ours.seed), len(theirs.seed)) > 1:
         summary["methods"] = {primary: _methods(ours, theirs, setting, other, primary)}

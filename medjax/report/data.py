@@ -58,6 +58,10 @@ def described(dataset: Dataset, parts: Partition | None = None) -> tuple[str, by
     return "\n".join(lines), _sheet(dataset, whole)
 
 
+def _groups(number: int) -> str:
+    return f"{number} group{'s' * (number != 1)}"
+
+
 def audited(dataset: Dataset, parts: Partition | None = None) -> str:
     """Return the leak audit of a data set's splits, with the ids of identical cases.
 
@@ -70,11 +74,11 @@ def audited(dataset: Dataset, parts: Partition | None = None) -> str:
         f"audit: {found.cases} cases, {patients}; no patient in two splits" if not found.shared_patients else "audit:"
     ]
     if found.duplicate_groups:
-        lines.append(f"identical inputs: {found.duplicate_cases} cases in {found.duplicate_groups} groups")
+        lines.append(f"identical inputs: {found.duplicate_cases} cases in {_groups(found.duplicate_groups)}")
         splits = [str(name) for name in np.unique(parts.assignment)] if parts is not None else list(dataset.splits)
         for number, first in enumerate(splits):
             lines += [
-                f"  across {first} and {second}: {found.across.get(f'{first}+{second}', 0)} groups"
+                f"  across {first} and {second}: {_groups(found.across.get(f'{first}+{second}', 0))}"
                 for second in splits[number + 1 :]
             ]
         for group in found.duplicates[:LISTED]:
@@ -83,7 +87,7 @@ def audited(dataset: Dataset, parts: Partition | None = None) -> str:
             lines.append(f"  and {len(found.duplicates) - LISTED} groups more")
     else:
         lines.append("identical inputs: none")
-    lines.append(f"identical inputs with different targets: {len(found.conflicting)} groups")
+    lines.append(f"identical inputs with different targets: {_groups(len(found.conflicting))}")
     lines += ["  " + " = ".join(ids) for ids in found.conflicting[:LISTED]]
     check(found)
     return "\n".join(lines)

@@ -101,7 +101,7 @@ def _body(evaluation: dict, header: dict) -> list[str]:
         cells.append(formats.cell(difference, max(decimals, 3), name, signed=True))
         lines.append(formats.row(row_label(name, evaluation), *cells))
         if name == primary and difference and "verdict" in difference:
-            lines.append(formats.row("", "", "", re.sub(r"(?<!\d)0\.", ".", difference["verdict"])))
+            lines.append(formats.row("", "", "", _short(difference["verdict"])))
         if name == "brier" and "base_rate_alone" in entry:
             lines[-1] = formats.row(f"Brier (base rate {formats.fixed(entry['base_rate_alone'], 3)})", *cells)
     for label, entry in extra_rows(evaluation):
@@ -203,6 +203,11 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     return lines + _scarce_labels(evaluation)
 
 
+def _short(text: str) -> str:
+    """The same text, its numbers without leading zeros."""
+    return re.sub(r"(?<!\d)0\.", ".", text)
+
+
 def _chosen(evaluation: dict) -> list[str]:
     """By which rule the threshold was chosen, and what it attained where it was."""
     chosen = evaluation.get("chosen")
@@ -220,7 +225,7 @@ def _chosen(evaluation: dict) -> list[str]:
 def _reserved(evaluation: dict) -> list[str]:
     """Where decisions gain; what was fitted on patients kept apart, and whether it helps on these cases."""
     curve = evaluation.get("decision_curve")
-    lines = formats.wrap(f"Decision curve, against treating all and none: {curve['summary']}.") if curve else []
+    lines = formats.wrap(f"Decision curve, against treating all and none: {_short(curve['summary'])}.") if curve else []
     recalibrated, sets = evaluation.get("recalibration"), evaluation.get("conformal")
     if recalibrated and recalibrated["method"] == "none":
         lines += formats.wrap(f"Recalibration: none, {recalibrated.get('reason', 'not fitted')}")

@@ -184,6 +184,14 @@ def test_comparison_is_paired_and_changes_sign():
     alone = evaluate(ours, positive=1, resamples=50)["metrics"]["auroc"]
     assert difference["high"] - difference["low"] < alone["high"] - alone["low"]  # pairing pays
     assert difference["smallest_detectable_difference"] > 0
+    # The detectable difference is 2.8 standard errors; with as many patients as are needed it would be the margin.
+    needed = difference["needed_for_non_inferiority"]
+    assert needed["patients"] == np.ceil(200 * (difference["smallest_detectable_difference"] / 0.05) ** 2)
+    assert needed["low"] < needed["patients"] < needed["high"]
+    assert (
+        "needed_for_non_inferiority"
+        not in evaluate(ours, positive=1, reference=theirs, resamples=50)["comparison"]["predictors"]["auroc"]
+    )  # no margin was stated
     assert one["methods"]["auroc"]["low"] < one["methods"]["auroc"]["high"]
 
 

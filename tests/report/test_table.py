@@ -70,6 +70,7 @@ def test_binary_table_says_what_a_reader_needs():
         "Not evidence for other hospitals.",
     ):
         assert part in text, part
+    assert "equal models need for non-inferiority within .02:" in " ".join(text.split())
     assert max(len(line) for line in text.splitlines()) <= 110
     entry = evaluation["metrics"]["sensitivity"]
     assert f"{entry['numerator']}/{entry['denominator']}" in text
