@@ -195,6 +195,12 @@ def _below(evaluation: dict, header: dict) -> list[str]:
         closing = (
             f"Smallest {label} difference detectable here with power .80: {formats.number(detectable, 3, primary)}. "
         )
+    needed = compared.get("needed_for_non_inferiority", {})
+    if needed.get("patients"):
+        closing += (
+            f"Patients that equal models need for non-inferiority within {_short(format(needed['margin'], 'g'))}: "
+            f"{needed['patients']:,} ({needed['low']:,} to {needed['high']:,}). "
+        )
     external = "external" in str(header.get("validation", "")).lower()
     closing += "Evidence for these patients' sites only." if external else "Not evidence for other hospitals."
     lines += formats.wrap(closing)
