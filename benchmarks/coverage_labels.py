@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
-from medjax.evidence import comparison, multi_label
+from medjax.evidence.difference import difference_interval, variation
+from medjax.evidence.difference import paired as paired_difference
 from medjax.evidence.intervals import Interval
 from medjax.evidence.measures import interval, point
 from medjax.evidence.setting import GRADE, LABELS, QUANTILE, Setting
@@ -137,12 +138,9 @@ def differences(kind: str, name: str) -> tuple[Callable, Callable]:
 
     def intervals(sample: Sample, resamples: int) -> dict[str, Interval]:
         ours, theirs = _better(sample), _worse(sample)
-        if kind == "labels":
-            found = multi_label.multi_label_auroc_difference(ours[0], theirs, sample[1], sample[2])[0]
-        else:
-            setting = replace(_setting(ours, kind, resamples, 0), seed=int(abs(sample[0][0, 0]) * 1e9))
-            sides = point(name, ours[0], setting), point(name, theirs, setting)
-            found = comparison.predictors(*sides, sample[2], resamples=resamples, seed=setting.seed)[0]
+        setting = replace(_setting(ours, kind, resamples, 0), seed=int(abs(sample[0][0, 0]) * 1e9))
+        first, second = variation(name, ours[0][None], setting), variation(name, theirs[None], setting)
+        found = difference_interval(paired_difference(first, second, setting), setting.level)
         return {f"{name} difference": found}
 
     def truths(sample: Sample) -> dict[str, float]:

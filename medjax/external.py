@@ -75,6 +75,11 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
         origin = model.experiment.data.origin
         own = origin.target if isinstance(origin, Table) else task.target
         return MemorySource(_read_rows(model, path, target or own))
+    if path.is_dir() or len(Path(name.removeprefix("medmnist/")).parts) > 1:  # no data set has such a name
+        why = "holds nothing that this run can read" if path.exists() else "there is no such file or folder"
+        raise InputError(
+            f"--data {name}: {why}; give a CSV, an npz, a folder or list of images to a run on images, or the name of a data set"
+        )
     dataset = datasets.prepare(name, data_dir)
     if dataset.name == model.record["data"]["name"]:
         raise InputError(f"'{name}' is the data that this run was trained on; --data is for other data, use --split")

@@ -142,9 +142,19 @@ def test_a_data_set_must_be_another_one_with_the_same_classes(model, monkeypatch
     Set.name = "other"
     source = external.cases(model, "other")
     assert [source[i]["id"] for i in range(len(source))] == ["train", "test", "test"]  # every split of other data
+    assert len(external.cases(model, "medmnist/other")) == 3
     Set.classes = ("well", "sick")  # the same names in another order would swap the labels
     with pytest.raises(InputError, match="'other' has the classes well, sick, but this run knows sick, well"):
         external.cases(model, "other")
+
+
+def test_a_path_that_is_not_there_is_no_unknown_data_set(model, tmp_path):
+    for name, message in (
+        (str(tmp_path / "gone"), "no such file or folder"),
+        (str(tmp_path), "holds nothing that this run"),
+    ):
+        with pytest.raises(InputError, match=message):
+            external.cases(model, name)
 
 
 def test_labels_above_the_threshold_are_listed_and_grades_are_the_median(model):

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from medjax.evidence.auroc import auroc_difference, auroc_influence, influence_variance
-from medjax.evidence.intervals import Cases, Interval, Patients, t_quantile, undefined
+from medjax.evidence.intervals import Interval, Patients, t_quantile, undefined
 from medjax.evidence.resampling import standard_error
 
 DETECTABLE = 2.8  # 1.96 + .84: two-sided .05, power .80
@@ -61,25 +60,6 @@ def predictors(
     return Interval(estimate, estimate - half, estimate + half, level, f"paired, {how}"), error
 
 
-def methods(
-    seeds: Float[np.ndarray, " members"],
-    reference_seeds: Float[np.ndarray, " reference_members"],
-    patient_variance: float | int,
-    patients: int,
-    level: float = 0.95,
-) -> Interval:
-    """Difference between the methods: single models, with patients and seeds varying (seeds where there are several).
-
-    `patient_variance` belongs to the difference of the seeds' means. Welch-Satterthwaite degrees of freedom.
-    """
-    estimate = float(np.mean(seeds) - np.mean(reference_seeds))
-    variance, degrees = with_seeds(seeds, reference_seeds, patient_variance, patients - 1)
-    if not math.isfinite(estimate) or not math.isfinite(variance) or patients < 2:
-        return undefined("undefined for a single seed", level, estimate)
-    half = t_quantile(level, degrees) * math.sqrt(variance)
-    return Interval(estimate, estimate - half, estimate + half, level, SINGLE_MODELS)
-
-
 def with_seeds(
     seeds: Float[np.ndarray, " members"],
     reference_seeds: Float[np.ndarray, " reference_members"],
@@ -96,26 +76,4 @@ def with_seeds(
     return variance, variance**2 / sum(part**2 / free for part, free in parts) if variance else 1.0
 
 
-def auroc_seed_variance(
-    scores: Float[np.ndarray, "members cases"],
-    reference: Float[np.ndarray, "reference_members cases"],
-    target: Cases,
-    patient: Patients,
-    fold: Cases | None = None,
-) -> float:
-    """Patient variance of the difference between two means over seeds of AUROC, from averaged influences."""
-    ours, theirs = (
-        np.mean([auroc_influence(score, target, fold)[1] for score in side], axis=0) for side in (scores, reference)
-    )
-    return influence_variance(ours - theirs, target, patient)
-
-
-__all__ = [
-    "auroc_difference",
-    "auroc_seed_variance",
-    "methods",
-    "predictors",
-    "smallest_detectable",
-    "verdict",
-    "with_seeds",
-]
+__all__ = ["predictors", "smallest_detectable", "verdict", "with_seeds"]

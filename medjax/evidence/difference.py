@@ -109,12 +109,17 @@ def _error(part: Float[np.ndarray, "parts *columns"], how: str, setting: Setting
     """Standard error, degrees of freedom and method of a difference, from the difference of the parts."""
     patients, degrees = int(setting.patient.max()) + 1, float(setting.patient.max())
     clustered = " by patient (Obuchowski)" if patients < len(setting.patient) else ""
+    clustered += ", pairs within folds, conditional on the fold models" if setting.fold is not None else ""
     if how == "DeLong":
         error = math.sqrt(influence_variance(part, setting.target == setting.positive, setting.patient))
         return error, float(_fewest(setting) - 1), f"paired DeLong{clustered}"
     if how == "influence":
         # Few patients may carry the difference: Satterthwaite's degrees of freedom, as for the labels' own intervals.
-        return float(np.linalg.norm(part)), multi_label._degrees(part), f"paired influence of each patient{clustered}"
+        return (
+            float(np.linalg.norm(part)),
+            multi_label.degrees_of_squares(part),
+            f"paired influence of each patient{clustered}",
+        )
     part = part[np.isfinite(part)]  # undefined where the last patient of a class is left out
     if len(part) < 2:
         return math.nan, degrees, "none"

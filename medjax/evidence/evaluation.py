@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from medjax.errors import InputError
-from medjax.evidence import auroc, calibration, comparison, decision, intervals, multi_label, resampling
+from medjax.evidence import calibration, comparison, decision, intervals, multi_label
 from medjax.evidence.by_label import label_counts, label_entries
+from medjax.evidence.difference import between_methods, difference_interval, paired, variation
 from medjax.evidence.intervals import Interval
 from medjax.evidence.measures import class_entries, entry, metric_entries, point, views, warnings
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
@@ -219,41 +220,19 @@ def _classification(
     return found
 
 
-def _point_mean(name: str, members: Float[np.ndarray, "members cases outputs"], setting: Setting):
-    functions = [point(name, one, setting) for one in members]
-    return lambda weights: np.mean([function(weights) for function in functions], axis=0)
-
-
 def _compare(
     ours: Predictions, theirs: Predictions, setting: Setting, other: Setting, primary: str, margin: float | int | None
 ) -> dict:
     """Paired differences (ours - reference) of every metric, by patient; verdict and power for the primary one."""
-    mean, reference, patient = ensemble(ours), ensemble(theirs), setting.patient
-    patients, result = int(patient.max()) + 1, {}
+    patients, cases = int(setting.patient.max()) + 1, len(ours.id)
+    means, result = (ensemble(ours)[None], ensemble(theirs)[None]), {}
     for name in setting.names:
-        if name == "auroc" and setting.positive is not None:
-            columns = mean[:, setting.positive], reference[:, setting.positive]
-            target = setting.target == setting.positive
-            found, error = auroc.auroc_difference(*columns, target, patient, fold=setting.fold, level=setting.level)
-        elif name == "auroc" and setting.kind == "labels":
-            found, error = multi_label.multi_label_auroc_difference(
-                mean, reference, setting.target, patient, fold=setting.fold, level=setting.level
-            )
-        elif setting.kind == "labels" and patients > resampling.JACKKNIFE_PATIENTS:
-            found, error = multi_label.linear_difference(name, mean, reference, setting, other)
-        else:
-            found, error = comparison.predictors(
-                point(name, mean, setting),
-                point(name, reference, other),
-                patient,
-                level=setting.level,
-                resamples=setting.resamples,
-                seed=setting.seed,
-            )
-        result[name] = entry(found, len(mean), patients)
+        difference = paired(variation(name, means[0], setting), variation(name, means[1], other), setting)
+        found = difference_interval(difference, setting.level)
+        result[name] = entry(found, cases, patients)
         if name == primary:
             better = primary not in LOWER_IS_BETTER
-            detectable = comparison.smallest_detectable(error)
+            detectable = comparison.smallest_detectable(difference.error)
             result[name] |= {
                 "verdict": comparison.verdict(found, margin, higher_is_better=better),
                 "margin": margin,
@@ -261,31 +240,17 @@ def _compare(
             }
             if margin:
                 result[name]["needed_for_non_inferiority"] = non_inferiority(
-                    error, patients, margin, level=setting.level
+                    difference.error, patients, margin, level=setting.level
                 )
-    summary = {"primary": primary, "predictors": result}
+    summary: dict = {"primary": primary, "predictors": result}
     if max(len(ours.seed), len(theirs.seed)) > 1:
-        summary["methods"] = {primary: _methods(ours, theirs, setting, other, primary)}
+        single = [
+            np.array([float(point(primary, one, chosen)(None)) for one in side.values])
+            for side, chosen in ((ours, setting), (theirs, other))
+        ]
+        seeds_apart = paired(
+            variation(primary, ours.values, setting), variation(primary, theirs.values, other), setting
+        )
+        found = difference_interval(between_methods(seeds_apart, *single), setting.level)
+        summary["methods"] = {primary: entry(found, cases, patients)}
     return summary
-
-
-def _methods(ours: Predictions, theirs: Predictions, setting: Setting, other: Setting, primary: str) -> dict:
-    """The primary metric's difference between single models of the two methods: patients and seeds vary."""
-    patient, fold = setting.patient, setting.fold
-    patients = int(patient.max()) + 1
-    single = [
-        np.array([float(point(primary, one, chosen)(None)) for one in side.values])
-        for side, chosen in ((ours, setting), (theirs, other))
-    ]
-    if primary == "auroc" and setting.positive is not None:
-        k = setting.positive
-        target = setting.target == k
-        variance = comparison.auroc_seed_variance(ours.values[..., k], theirs.values[..., k], target, patient, fold)
-    elif setting.kind == "labels":
-        variance = multi_label.seed_variance(primary, ours.values, theirs.values, setting, other)
-    else:
-        members = _point_mean(primary, ours.values, setting), _point_mean(primary, theirs.values, other)
-        _, error = comparison.predictors(*members, patient, resamples=setting.resamples, seed=setting.seed)
-        variance = error**2
-    found = comparison.methods(single[0], single[1], variance, patients, setting.level)
-    return entry(found, len(patient), patients)

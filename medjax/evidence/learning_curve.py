@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 from medjax.errors import InputError
 from medjax.evidence import intervals, resampling
 from medjax.evidence.auroc import auroc_influence, influence_variance
-from medjax.evidence.comparison import methods
+from medjax.evidence.comparison import SINGLE_MODELS, with_seeds
 from medjax.evidence.intervals import SCALES, Interval, t_quantile, undefined
 from medjax.evidence.measures import entry, point
 from medjax.evidence.power_law import EXPONENTS, OFFSETS, Law, Sizes, at, factor_for, fit, smooth_variance
@@ -146,13 +146,14 @@ def _point(error: Float[np.ndarray, " seeds"], variance: float, patients: int, l
         return undefined("the metric is undefined for a model", level)
     if len(error) < 2:
         return undefined("a single seed shows no spread", level, float(error.mean()))
-    found = methods(error, np.zeros(1), variance, patients, level)
-    if found.reason or found.high <= found.low:
-        return undefined(found.reason or "neither patients nor seeds vary", level, found.estimate)
+    mean = float(error.mean())
+    total, degrees = with_seeds(error, np.zeros(1), variance, patients - 1)
+    if not total > 0 or patients < 2:
+        return undefined("neither patients nor seeds vary", level, mean)
     forward, derivative, back = SCALES["log"]
-    half = (found.high - found.low) / 2 * float(derivative(found.estimate))
-    low, high = (float(back(forward(found.estimate) + side * min(half, 700.0))) for side in (-1, 1))
-    return Interval(found.estimate, low, high, level, f"{found.method}, log scale of the error")
+    half = t_quantile(level, degrees) * math.sqrt(total) * float(derivative(mean))
+    low, high = (float(back(forward(mean) + side * min(half, 700.0))) for side in (-1, 1))
+    return Interval(mean, low, high, level, f"{SINGLE_MODELS}, log scale of the error")
 
 
 def _turned(found: Interval, lower_is_better: bool) -> Interval:

@@ -135,32 +135,6 @@ def influence(name: str, values: Labels, setting: Setting) -> tuple[float, Float
     return float(share.mean()), patient_sums(((above - share * below) / totals).mean(-1), patient)
 
 
-def linear_difference(
-    name: str, values: Labels, reference: Labels, setting: Setting, other: Setting
-) -> tuple[Interval, float]:
-    """A metric of `values` minus that of `reference` by influences, for many patients; and the standard error."""
-    (ours, sums), (theirs, other_sums) = influence(name, values, setting), influence(name, reference, other)
-    estimate, error = ours - theirs, float(np.linalg.norm(sums - other_sums))
-    if not math.isfinite(estimate) or error == 0.0:
-        reason = "the difference does not vary between patients: no interval"
-        return undefined(reason if math.isfinite(estimate) else NONE, setting.level, estimate), error
-    half = t_quantile(setting.level, _degrees(sums - other_sums)) * error
-    return Interval(estimate, estimate - half, estimate + half, setting.level, "paired, influence by patient"), error
-
-
-def seed_variance(
-    name: str,
-    members: Float[np.ndarray, "members cases labels"],
-    reference: Float[np.ndarray, "reference_members cases labels"],
-    setting: Setting,
-    other: Setting,
-) -> float:
-    """Patient variance of the difference between two means over seeds of a metric, from averaged influences."""
-    ours = np.mean([influence(name, one, setting)[1] for one in members], axis=0)
-    theirs = np.mean([influence(name, one, other)[1] for one in reference], axis=0)
-    return float(((ours - theirs) ** 2).sum())
-
-
 def _auprc_parts(values: Labels, target: Labels, patient: Patients) -> list[tuple[float, int]]:
     """Average precision of each judged label, and how many patients have the label."""
     found = metrics.label_auprc(values, target)
@@ -183,30 +157,7 @@ def multi_label_auroc(
     return found if kept.any() else undefined(NONE, level)
 
 
-def multi_label_auroc_difference(
-    probability: Labels,
-    reference: Labels,
-    target: Labels,
-    patient: Patients,
-    *,
-    fold: Cases | None = None,
-    level: float = 0.95,
-) -> tuple[Interval, float]:
-    """Macro-AUROC of `probability` minus that of `reference` on the same cases; and the standard error."""
-    ours, theirs = (_ranking(one, target, patient, fold) for one in (probability, reference))
-    estimate, difference = ours.estimate - theirs.estimate, ours.total - theirs.total
-    if not math.isfinite(estimate):
-        return undefined(NONE, level), math.nan
-    error = float(np.linalg.norm(difference))
-    if error == 0.0 and min(ours.estimate, theirs.estimate) == 1.0:
-        return undefined("both predictors order every pair: no interval can be estimated", level, estimate), math.nan
-    half = t_quantile(level, _degrees(difference)) * error
-    method = "paired macro DeLong over labels" + ("" if len(difference) == len(target) else " by patient (Obuchowski)")
-    method += "" if fold is None else ", pairs within folds, conditional on the fold models"
-    return Interval(estimate, estimate - half, estimate + half, level, method), error
-
-
-def _degrees(sums: Float[np.ndarray, " patients"]) -> float:
+def degrees_of_squares(sums: Float[np.ndarray, " patients"]) -> float:
     """Degrees of freedom of a sum of squared influences, by Satterthwaite: few where a few patients carry it."""
     fourth = float((sums**4).sum())
     return max(2 * float(sums @ sums) ** 2 / fourth, LEAST_DEGREES) if fourth else LEAST_DEGREES

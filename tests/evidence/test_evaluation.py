@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from medjax.errors import InputError
 from medjax.evidence import comparison
+from medjax.evidence.difference import Difference, between_methods, difference_interval
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.intervals import Interval
 from medjax.evidence.predictions import Predictions, ensemble, select
@@ -218,7 +220,11 @@ def test_verdicts_follow_the_interval():
 
 
 def test_seeds_widen_the_comparison_of_methods():
-    still = comparison.methods(np.full(5, 0.9), np.full(1, 0.88), 0.01**2, 200)
-    moving = comparison.methods(np.array([0.8, 0.85, 0.9, 0.95, 1.0]), np.full(1, 0.88), 0.01**2, 200)
+    patients = Difference(0.02, 0.01, 199.0, "paired")
+    still, moving = (
+        difference_interval(between_methods(patients, seeds, np.full(1, 0.88)), 0.95)
+        for seeds in (np.full(5, 0.9), np.array([0.8, 0.85, 0.9, 0.95, 1.0]))
+    )
     assert still.estimate == pytest.approx(0.02)
+    assert still.high - still.low == pytest.approx(2 * stats.t.ppf(0.975, 199) * 0.01)
     assert moving.high - moving.low > 2 * (still.high - still.low)

@@ -9,9 +9,10 @@ from sklearn import metrics as sk
 
 from medjax.errors import InputError
 from medjax.evidence import auroc, multi_label
+from medjax.evidence.difference import paired, variation
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.predictions import Predictions, ensemble, select
-from medjax.evidence.setting import GRADE, LABELS, QUANTILE, REGRESSION
+from medjax.evidence.setting import GRADE, LABELS, QUANTILE, REGRESSION, Setting
 
 
 def made(kind, target, values, classes=(), quantiles=(), patients=None) -> Predictions:
@@ -95,10 +96,11 @@ def test_one_label_alone_has_nearly_the_interval_of_two_classes():
     assert ours.low == pytest.approx(theirs.low, abs=0.01)
     assert ours.high == pytest.approx(theirs.high, abs=0.01)
     other = ensemble(several(seed=5, skill=1.0, unknown=0))[:, :1]
-    difference, error = multi_label.multi_label_auroc_difference(mean, other, target, patient)
+    setting = Setting(target, patient, None, "labels", ("a",), None, 0.5, 0.95, 50, 0)
+    difference = paired(*(variation("auroc", one[None], setting) for one in (mean, other)), setting)
     expected, expected_error = auroc.auroc_difference(mean[:, 0], other[:, 0], target[:, 0] == 1, patient)
     assert difference.estimate == pytest.approx(expected.estimate)
-    assert error == pytest.approx(expected_error)
+    assert difference.error == pytest.approx(expected_error)
 
 
 def test_repeating_every_case_for_its_patient_changes_no_interval():
@@ -225,7 +227,7 @@ def test_the_difference_is_paired_for_every_primary_metric(ours, theirs, primary
 def test_two_that_never_differ_get_no_interval():
     found = strict(evaluate(grades(), primary="accuracy", reference=grades(), resamples=50))["comparison"]
     assert found["predictors"]["accuracy"]["estimate"] == 0
-    assert "does not vary" in found["predictors"]["accuracy"]["reason"]
+    assert "no patient makes a difference" in found["predictors"]["accuracy"]["reason"]
     assert found["predictors"]["accuracy"]["verdict"] == "not estimable"
 
 
