@@ -24,7 +24,8 @@ import numpy as np
 from PIL import Image
 
 from medjax.data import giveaways, near, twins
-from medjax.data.dataset import Dataset, prepare
+from medjax.data.audit import audit
+from medjax.data.dataset import Dataset, Index, prepare
 from medjax.data.drop import dropped
 from medjax.data.origins.folder import Folder
 from medjax.data.origins.phantom import Phantom
@@ -233,6 +234,42 @@ def rows_of(path: Path, target: str) -> np.ndarray:
     return np.array([[float(row[place]) if row[place] else np.nan for place in keep] for row in rows[1:]])
 
 
+# Patients.
+
+
+def planted_patients(each: int = 200) -> None:
+    """Print how many of `each` patients that are put into both splits are found, and what is found without any.
+
+    Two phantom data sets of 800 patients with 1 to 3 scans: once the patients' ids are kept, once they are lost, so that
+    only the pictures could tell.
+    """
+    random = np.random.Generator(np.random.Philox(key=0))
+    origin = Phantom(size=(32, 32), patients=800, scans_per_patient=(1, 3), segmentation="none")
+    cases = [case for case in origin.cases("all") if isinstance(case, dict)]
+    group = np.array([case["group"] for case in cases])
+    names = np.unique(group)
+    index = Index(np.full(len(cases), "all"), np.arange(len(cases)).astype(str), group, np.arange(len(cases)).astype(str),
+                  (), "", {})  # fmt: skip
+    assignment = np.where(np.isin(group, random.choice(names, len(names) // 2, replace=False)), "train", "test")
+    print(f"\npatients: {len(names)} with {len(cases)} scans, half of the patients in test")
+    print(f"  not planted: {sum(audit(index, assignment).shared_patients.values())} patients in both splits")
+    several = [name for name in names if (group == name).sum() > 1]
+    moved = random.choice(several, each, replace=False)
+    for name in moved:
+        first = np.flatnonzero(group == name)[0]
+        assignment[first] = "train" if assignment[first] == "test" else "test"
+    found = sum(audit(index, assignment).shared_patients.values())
+    print(
+        f"  one scan of {each} patients moved to the other split: {share(np.arange(each) < found)} found by their ids"
+    )
+    pictures = small(np.stack([case["image"][..., 0] for case in cases]))
+    rows = {part: np.flatnonzero(assignment == part) for part in ("train", "test")}
+    near_ones = near.picture_neighbours(pictures[rows["test"]], pictures[rows["train"]])
+    same = group[rows["train"]][near_ones.position] == group[rows["test"]][:, None]
+    hit = ((near_ones.chance < near.RATE) & same).any(1)
+    print(f"  the same with the ids lost, by the pictures: {share(np.isin(moved, group[rows['test']][hit]))} found")
+
+
 # Files that medjax does not read, as CSV.
 
 
@@ -387,6 +424,8 @@ def planted(chosen: set[str], folder: Path) -> None:
         origin = Phantom(size=(32, 32), patients=2000, scans_per_patient=(1, 1), segmentation="none")
         images = np.stack([case["image"][..., 0] for case in origin.cases("all") if isinstance(case, dict)])
         planted_images("phantom", images[:1500], images[1500:], 1, "(other patients by construction: false alarms)")
+    if not chosen or "patients" in chosen:
+        planted_patients()
     if not chosen or "tables" in chosen:
         from sklearn.datasets import load_breast_cancer
 
