@@ -100,7 +100,7 @@ def test_several_labels_from_training_to_a_predicted_file(memory, tmp_path, monk
                       training=select)  # fmt: skip
     found = run.train(plan, tmp_path / "run", screen=Silent())["validation"]
     assert found["metrics"]["auroc"]["estimate"] > 0.75
-    assert found["comparison"]["predictors"]["auroc"]["method"].startswith("paired macro DeLong")
+    assert found["comparison"]["predictors"]["auroc"]["method"].startswith("paired influence of each patient")
     assert set(found["classes"]) == set(FINDINGS)
     assert found["counts"]["classes"]["mass"]["unknown"] > 0
     json.dumps(found, allow_nan=False)

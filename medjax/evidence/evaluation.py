@@ -93,6 +93,10 @@ def evaluate(
         other = _with_threshold(setting, reference_threshold)
         result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other)}
         result["comparison"] = _compare(predictions, reference, setting, other, primary, margin)
+    elif (alone := result["metrics"][primary])["low"] is not None:
+        # From the interval's length, as if it were symmetric: how far a fixed, say a published, value must lie away.
+        error = (alone["high"] - alone["low"]) / (2 * intervals.normal_quantile(level))
+        result["smallest_detectable_difference"] = comparison.smallest_detectable(error)
     return result
 
 

@@ -195,6 +195,11 @@ def _below(evaluation: dict, header: dict) -> list[str]:
         closing = (
             f"Smallest {label} difference detectable here with power .80: {formats.number(detectable, 3, primary)}. "
         )
+    elif alone := evaluation.get("smallest_detectable_difference"):
+        closing = (
+            f"Smallest {label} difference to a fixed value, such as a published one, detectable here with power .80: about "
+            f"{formats.number(alone, 2, primary)}. "
+        )
     needed = compared.get("needed_for_non_inferiority", {})
     if needed.get("patients"):
         closing += (
