@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import json
 import math
+import re
 import sys
 import traceback
 import types
@@ -362,11 +363,12 @@ def _parse(text: str) -> Json:
     words = {"True": True, "False": False, "None": None}
     if text in words:
         return words[text]
+    if re.fullmatch(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?", text):  # .5 and 5., which JSON does not know
+        return float(text)
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError:
         return text
-    return value
 
 
 def _other_configs(path: Path) -> str:

@@ -58,6 +58,13 @@ def test_a_function_that_is_not_named_as_one_gets_advice(small):
         config.override(small, ['mix={"function": "medjax.augment.mixup", "alpha": 0.2}'])
 
 
+@pytest.mark.parametrize(
+    ("text", "number"), [(".5", 0.5), ("-.5", -0.5), ("5.", 5.0), (".5e-3", 0.0005), ("1e-3", 0.001)]
+)
+def test_numbers_are_read_as_people_type_them(small, text, number):
+    assert config.override(small, [f"training.ema={text}"]).training.ema == number
+
+
 def test_override_changes_one_key_and_keeps_the_rest(small):
     changed = config.override(small, ["training.duration.steps=7", "model.hidden=[4, 4]", "optimizer.transform.b1=0.5"])
     assert changed.training.duration.steps == 7
