@@ -141,6 +141,8 @@ def effective_total(success: Cases, patient: Patients, level: float = 0.95) -> f
         return float(patients)
     residual = np.bincount(compact, success - share)
     variance = patients / (patients - 1) * float(residual @ residual) / total**2
+    if variance == 0:  # the same share in every patient: nothing says that cases of one patient are alike
+        return float(total)
     shrink = (normal_quantile(level) / t_quantile(level, patients - 1)) ** 2
     return float(min(max(share * (1 - share) / variance * shrink, 1.0), total))
 

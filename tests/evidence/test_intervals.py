@@ -234,3 +234,8 @@ def test_f1_is_a_function_of_a_share():
     assert found.estimate == pytest.approx(float(classification.f1(said, target)))
     low, high = intervals.wilson(2, 4)
     assert (found.low, found.high) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
+
+
+def test_the_same_share_in_every_patient_counts_every_case():
+    success, patient = np.tile([1.0, 0.0], 20), np.repeat(np.arange(20), 2)
+    assert intervals.effective_total(success, patient) == 40
