@@ -21,7 +21,7 @@ Lab-book
               resnet - narrow -.001 (-.003 to +.001), each non-inferior to the other; narrow - perceptron +.0071 (+.0004 to
               +.0139), the only one shown; resnet - perceptron +.0062 (-.0004 to +.0129). As methods (seeds vary too) none is
     commit    9da941d trained, e81dce8 evaluated; the intervals of AUROC from its predictions at b34c811; the smaller networks
-              and the comparison at d67e99b
+              and the comparison at 68dd8d2
 """
 
 from functools import partial
