@@ -177,7 +177,7 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     if methods and methods.get("low") is not None:
         cell = formats.cell(methods, 3, primary, signed=True)
         lines += formats.wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
-    lines += _matrix(evaluation) + _chosen(evaluation) + _rules(evaluation) + _reserved(evaluation)
+    lines += _matrix(evaluation) + formats.wrap(chosen_words(evaluation)) + _rules(evaluation) + _reserved(evaluation)
     groups: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
         groups.setdefault(one.get("method", "none"), []).append(formats.NAMES.get(name, name))
@@ -219,18 +219,18 @@ def _short(text: str) -> str:
     return re.sub(r"(?<!\d)0\.", ".", text)
 
 
-def _chosen(evaluation: dict) -> list[str]:
-    """By which rule the threshold was chosen, and what it attained where it was."""
+def chosen_words(evaluation: dict) -> str:
+    """By which rule the threshold was chosen, and what it attained where it was; "" where it was stated."""
     chosen = evaluation.get("chosen")
     if not chosen:
-        return []
+        return ""
     rates = ", ".join(
         f"{name} {formats.cell(chosen[name], formats.decimals(chosen[name]))}"
         for name in ("sensitivity", "specificity")
     )
     note = chosen.get("target", {}).get("note", "")
     text = f"Threshold {formats.threshold(chosen['threshold'])} by the rule '{chosen['rule']}' on validation: {rates}"
-    return formats.wrap(text + (f"; {note}" if note else ""))
+    return f"{text}; {note}" if note else text
 
 
 def _reserved(evaluation: dict) -> list[str]:

@@ -42,6 +42,7 @@ def diagram(run: RunFolder) -> Drawn:
     why = [f"{n}: {text}" for text, n in list((left_out or {}).items())[:_REASONS]]
     why += [f"and {len(left_out) - _REASONS} other reasons"] if left_out and len(left_out) > _REASONS else []
     names = {name: f"fold {name}" if name.isdigit() else name for name in found}
+    apart = run.record.get("plan", {}).get("reserved", {}).get("cases")  # for recalibration and the like
     boxes = []
     for name, number in list(found.items())[:_PARTS]:
         text = f"{names[name]}\n{count(number, 'case')}"
@@ -49,6 +50,7 @@ def diagram(run: RunFolder) -> Drawn:
             counts = run.evaluations[name].get("counts", {})
             text += f"\njudged: {counts.get('cases', UNKNOWN)}"
             text += f"\nwithout target: {counts['without_target']}" if counts.get("without_target") else ""
+            text += f"\nkept apart: {apart}" if name == "validation" and apart else ""
         elif name == "test":
             text += "\nsealed, not opened"
         boxes.append(text)

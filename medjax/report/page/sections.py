@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from medjax.report.page import abstention
 from medjax.report.page.forest import forest
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.tables import Table, make
@@ -26,6 +27,8 @@ def sections(run: RunFolder) -> list[Section]:
         drawn = None
         if key == "subgroups":
             drawn = forest(content, run.evaluation.get("metrics", {}).get(content.get("primary")))
+        elif key == "selective":
+            drawn = abstention.figure(content)
         found.append(
             {"name": f"section-{key.replace('_', '-')}", "title": title, "words": words, "tables": made,
              "figures": [drawn] if drawn else []}
@@ -155,10 +158,6 @@ def _uncertainty(content: dict[str, Any]) -> list[Table]:
     return [make("Parts of the uncertainty", ["", "mean over cases", "detecting errors"], rows, notes)]
 
 
-def _selective(content: dict[str, Any]) -> list[Table]:
-    return flat(content, "With abstention")
-
-
 def _by_class(content: dict[str, Any]) -> list[Table]:
     rows = []
     for name, part in content.items():
@@ -204,6 +203,6 @@ SECTIONS: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[Table]]]] = 
         "Selective prediction",
         "What remains if the model may abstain on the cases it is least sure of; abstained and unreadable cases stay in the "
         "worst-case denominator.",
-        _selective,
+        abstention.tables,
     ),
 }  # fmt: skip

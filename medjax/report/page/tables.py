@@ -10,7 +10,7 @@ from medjax.report import formats
 from medjax.report.page import flow
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.wording import UNKNOWN, count, metric, percent, value
-from medjax.report.table import extra_rows, row_label
+from medjax.report.table import chosen_words, extra_rows, row_label
 
 Table = dict[str, Any]
 _SHOWN = 30  # classes or labels in a table; the JSON holds them all
@@ -181,6 +181,8 @@ def results(run: RunFolder) -> Table:
     caption = f"Results: estimate ({level} interval) and, for shares, numerator/denominator"
     condition = evaluation.get("conditional_on", "the trained models")
     numbered = [f"[{k}] {text}" for k, text in enumerate(notes, start=1)]
+    if words := chosen_words(evaluation):
+        numbered.append(f"{words}.")
     return make(caption, head, rows, [
         f"Intervals of level {level}, by patient, conditional on {condition}: the variation over training sets is not in them.",
         *numbered,
