@@ -40,12 +40,12 @@ def by_loop(log_risks, times, events, weights=None, entries=None, strata=None, t
     return terms
 
 
-def padded(**given) -> dict[str, np.ndarray]:
-    """Fill up to 24 cases with weight 0 (all tests share a few compiled programs); what is not given has no effect."""
+def padded(size: int = 24, **given) -> dict[str, np.ndarray]:
+    """Fill up to so many cases with weight 0 (all tests share a few programs); what is not given has no effect."""
     count = len(given["times"])
     neutral = {"weights": np.ones(count, np.float32), "strata": np.zeros(count, int)}
-    filled = {name: np.resize(values, 24) for name, values in (neutral | given).items()}
-    return filled | {"weights": np.where(np.arange(24) < count, filled["weights"], 0)}
+    filled = {name: np.resize(values, size) for name, values in (neutral | given).items()}
+    return filled | {"weights": np.where(np.arange(size) < count, filled["weights"], 0)}
 
 
 @jax.jit
@@ -238,16 +238,21 @@ def test_a_linear_model_has_the_coefficients_of_lifelines(used, expected, log_li
     np.testing.assert_allclose(loss, -log_likelihood, rtol=1e-11)
 
 
+@jax.jit
+def baseline_and_curves(given, grid):
+    del given["strata"]
+    log_hazard = cox.log_baseline_hazard(**given, grid=grid)
+    return log_hazard, cox.survival(given["log_risks"], log_hazard)
+
+
 def test_the_baseline_and_the_curves_are_those_of_lifelines() -> None:
     """Of the first row of `LIFELINES`: baseline_cumulative_hazard_ at covariates of 0, and predict_survival_function."""
     features, full = simulated()
-    log_risks = features @ np.array(LIFELINES[0][1])
-    grid = np.array([0.5, 1, 5, 10, 20])
-
+    known = {name: np.float32(full[name]) for name in ("times", "events")} | {"entries": np.zeros(150, np.float32)}
+    grid = np.float32([0.5, 1, 5, 10, 20])
     for origin in (0, 1000):
-        shifted = np.float32(log_risks + origin)
-        log_hazard = jax.jit(cox.log_baseline_hazard)(shifted, full["times"], full["events"], grid)
-        survival = jax.jit(cox.survival)(shifted, log_hazard)
+        log_risks = np.float32(features @ np.array(LIFELINES[0][1]) + origin)
+        log_hazard, survival = baseline_and_curves(padded(150, log_risks=log_risks, **known), grid)
         expected = [0, 0.039662518, 0.338114248, 0.733845362, 1.499806742]
         np.testing.assert_allclose(np.exp(log_hazard + np.float32(origin)), expected, rtol=2e-4)
         expected = [[1, 0.979926, 0.841253, 0.687163, 0.464503], [1, 0.930611, 0.541698, 0.264329, 0.065917]]
@@ -256,17 +261,17 @@ def test_the_baseline_and_the_curves_are_those_of_lifelines() -> None:
 
 def test_the_baseline_by_hand() -> None:
     """Risks 1, 2, 4, 8, the last of weight 2; two events at time 2, one at 3; the case of risk 4 enters at 2."""
-    given = {
-        "log_risks": np.log(np.float32([1, 2, 4, 8, 1])),
-        "times": np.float32([2, 2, 3, 4, np.nan]),
-        "events": np.array([1, 1, 1, 0, 1]),
-        "grid": np.float32([0, 1.9, 2, 2.5, 3, 99]),
-        "weights": np.float32([1, 1, 1, 2, 1]),
-        "entries": np.float32([0, 0, 2, 0, 0]),
-    }
+    given = padded(
+        150,
+        log_risks=np.log(np.float32([1, 2, 4, 8, 1])),
+        times=np.float32([2, 2, 3, 4, np.nan]),
+        events=np.float32([1, 1, 1, 0, 1]),
+        weights=np.float32([1, 1, 1, 2, 1]),
+        entries=np.float32([0, 0, 2, 0, 0]),
+    )
     first, second = 2 / (1 + 2 + 16), 1 / (4 + 16)
-    expected = [0, 0, first, first, first + second, first + second]
-    np.testing.assert_allclose(np.exp(jax.jit(cox.log_baseline_hazard)(**given)), expected, rtol=1e-6)
-    nobody = jax.jit(cox.log_baseline_hazard)(**(given | {"events": np.zeros(5, int)}))
+    log_hazard, _ = baseline_and_curves(given, np.float32([1.9, 2, 2.5, 3, 99]))
+    np.testing.assert_allclose(np.exp(log_hazard), [0, first, first, first + second, first + second], rtol=1e-6)
+    nobody, survival = baseline_and_curves(given | {"events": np.zeros(150, np.float32)}, np.zeros(5, np.float32))
     np.testing.assert_array_equal(nobody, -np.inf)
-    np.testing.assert_array_equal(jax.jit(cox.survival)(given["log_risks"], nobody), 1)
+    np.testing.assert_array_equal(survival, 1)
