@@ -192,7 +192,7 @@ def _running_sums(logarithms: Float[Array, " batch"], stratum: Int[Array, " batc
         return (both, multiple * jnp.exp(largest - both) + earlier(multiple, 0) * jnp.exp(other - both)), None
 
     fixed = jax.lax.stop_gradient(logarithms)
-    shifts = 2 ** np.arange(max(count - 1, 0).bit_length())
+    shifts = jnp.asarray(2 ** np.arange(max(count - 1, 0).bit_length()))
     largest, multiple = jax.lax.scan(double, (fixed, jnp.exp(logarithms - fixed)), shifts)[0]
     return largest + jnp.log(multiple)
 
