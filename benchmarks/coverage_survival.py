@@ -2,11 +2,11 @@
 
     python benchmarks/coverage_survival.py [--repetitions 2000] [--seed 1000] [--only TEXT]
 
-Times follow a Weibull model whose log hazard is a normal score; two predictors read the score with errors. Follow-up ends
-at a uniform time, chosen so that a stated share has the event. "Misread" scores have nothing to do with the case in one of
-twenty-five; "coarse" ones are rounded to whole numbers and times to tenths of the follow-up. Uno's index counts events in
-the first .7 of the longest follow-up, the horizon is .4 of it. Metrics at the horizon have intervals by the jackknife of
-patients, which estimates the censoring weights again without each patient.
+Times follow a Weibull model whose log hazard is a normal score; two predictors read the score with errors. Follow-up
+ends at a uniform time, chosen so that a stated share has the event. "Misread" scores have nothing to do with the case
+in one of twenty-five; "coarse" ones are rounded to whole numbers and times to tenths of the follow-up. Uno's index
+counts events in the first .7 of the longest follow-up, the horizon is .4 of it. Metrics at the horizon have intervals
+by the jackknife of patients, which estimates the censoring weights again without each patient.
 """
 
 import importlib.util
@@ -45,7 +45,7 @@ Sample, Scenario = coverage.Sample, coverage.Scenario
 
 
 def censored(effect: float, events: float, *, cases: int = 1, folds: int = 0, kind: str = "") -> tuple[Callable, float]:
-    """How to draw risks (cases, 2) and (time, event), (cases, 2), for an expected share of events; longest follow-up."""
+    """How to draw risks (cases, 2) and (time, event), (cases, 2), with this share of events; the longest follow-up."""
 
     def times(generator: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         patient = np.repeat(np.arange(size // cases), cases)

@@ -1,14 +1,14 @@
 """Concordance of survival predictions with its interval: influence of each case, summed by patient, logit scale.
 
 A concordance index is a ratio of sums over pairs. How much it moves with the weight of one case (the infinitesimal
-jackknife) is the share of that case in the numerator, minus the index times its share in the denominator, as the earlier
-and as the later one of its pairs, by the denominator. Uno's index also moves with the censoring weights, which every case
-helps to estimate; that part is exact too, by the derivative of the reverse Kaplan-Meier estimate, so nothing has to be
-resampled. In 11 populations of at least 30 expected events (Weibull times, concordance .75 to .9, 50 to 90 % censored, one
-of them with three cases a patient; 1,000 repetitions each, Monte Carlo error .007) the coverage of .95 was .935 to .965
-for both indices and .945 to .976 for paired differences. `benchmarks/coverage_survival.py` simulates such populations.
-Sources: O'Quigley et al., Stat. Med. 24:479 (2005); Therneau & Atkinson, vignette "Concordance" of R's survival package
-(2020); Uno et al., Stat. Med. 30:1105 (2011).
+jackknife) is the share of that case in the numerator, minus the index times its share in the denominator, as the
+earlier and as the later one of its pairs, by the denominator. Uno's index also moves with the censoring weights, which
+every case helps to estimate; that part is exact too, by the derivative of the reverse Kaplan-Meier estimate, so nothing
+has to be resampled. In 11 populations of at least 30 expected events (Weibull times, concordance .75 to .9, 50 to 90 %
+censored, one of them with three cases a patient; 1,000 repetitions each, Monte Carlo error .007) the coverage of .95
+was .935 to .965 for both indices and .945 to .976 for paired differences. `benchmarks/coverage_survival.py` simulates
+such populations. Sources: O'Quigley et al., Stat. Med. 24:479 (2005); Therneau & Atkinson, vignette "Concordance" of R's
+survival package (2020); Uno et al., Stat. Med. 30:1105 (2011).
 """
 
 import math
@@ -36,15 +36,15 @@ Influence = Float[np.ndarray, " cases"]
 ROUNDING = 1e-12  # influences are sums of shares of 1: smaller ones are none
 FEW_EVENTS = 30
 WARNING = (
-    "with fewer than 30 patients with an event simulated coverage falls to .90 (18 events of 600, concordance .92, rare "
-    "misjudged cases)"
+    "with fewer than 30 patients with an event simulated coverage falls to .90 (18 events of 600, concordance .92, "
+    "rare misjudged cases)"
 )
 
 
 def _ratio_influence(
     risk: Cases, time: Cases, event: Cases, earlier: Influence, fold: Cases | None
 ) -> tuple[float, float, Influence, Influence]:
-    """Concordance, its pairs, and what each case adds to numerator - concordance x denominator: as the earlier, the later."""
+    """Concordance, its pairs, and what each case adds to numerator - concordance x denominator: as earlier, as later."""
     order, risk = concordance.order_of_exit(time, event), np.asarray(risk, np.float64)
     wins, rivals, losses, hunters = np.zeros((4, len(risk)))
     for part in concordance.parts(len(risk), fold):

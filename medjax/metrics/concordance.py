@@ -73,7 +73,7 @@ def _concordance(
     weights: Float[np.ndarray, "*resamples cases"],
     fold: Cases | None,
 ) -> Values:
-    """Share of concordant pairs; `earlier` weighs each case as the earlier one of a pair, `weights` as the later one."""
+    """Share of concordant pairs; a case counts by `earlier` as the earlier one of a pair, by `weights` as the later."""
     concordant, pairs = np.zeros(weights.shape[:-1]), np.zeros(weights.shape[:-1])
     for part in parts(len(risk), fold):
         own, place = earlier[..., part], order[part]
@@ -114,7 +114,7 @@ def uno(
     """Uno's concordance: pairs weighted by 1 / G(t-)^2 at the time t < truncation of the earlier event.
 
     G is the censoring survival of these cases (of all folds together), estimated again with each row of weights. Where
-    censoring is independent of risk and time, the limit is free of it: P(risk_i > risk_j | T_i < T_j, T_i < truncation).
+    censoring is independent of risk and time, the limit is free of it: P(risk_i > risk_j | T_i < T_j, T_i < limit).
     Source: Uno et al., Stat. Med. 30:1105 (2011), equation 6, with tied risk at one half.
     """
     weights = np.ones(len(time)) if weights is None else np.asarray(weights, np.float64)

@@ -2,8 +2,8 @@
 
 At a horizon t a case has had its event, is known to be free of it, or was censored before and is not known. Those known
 stand for the others by inverse probability of censoring: 1 / G(T-) for an event at T <= t, 1 / G(t-) for those seen
-beyond t or censored exactly at t (whoever is censored at t is free of the event up to t; see `survival`). Unless cases are
-censored exactly at a horizon this is the weighting of Graf et al. These weights add up to the number of cases, and
+beyond t or censored exactly at t (whoever is censored at t is free of the event up to t; see `survival`). Unless cases
+are censored exactly at a horizon this is the weighting of Graf et al. These weights add up to the number of cases, and
 they are estimated in these cases, again with each row of `weights`, which assumes that censoring tells nothing of the
 risk. A horizon up to which nobody can be known, where G(t-) = 0, is NaN. Values are (..., horizons).
 """

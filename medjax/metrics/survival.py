@@ -1,9 +1,9 @@
 """Survival curves as weighted pure functions, vectorised over resamples (see `classification`).
 
-`time` is when a case was last seen, in any unit, and `event` whether it ended with the event (1) or was censored (0). Of
-an event and a censoring at the same time the event comes first, so that whoever is censored at t is known to be free of
-the event up to and at t. `entry` is when a case came under observation: it is at risk at t where entry < t <= time.
-Sources: Kaplan & Meier, JASA 53:457 (1958); left truncation as in Klein & Moeschberger, Survival Analysis (2003), ch. 4.6.
+`time` is when a case was last seen, in any unit, and `event` whether it ended with the event (1) or was censored (0).
+Of an event and a censoring at the same time the event comes first, so that whoever is censored at t is known to be free
+of the event up to and at t. `entry` is when a case came under observation: it is at risk at t where entry < t <= time.
+Sources: Kaplan & Meier, JASA 53:457 (1958); late entry as in Klein & Moeschberger, Survival Analysis (2003), ch. 4.6.
 """
 
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ def restricted_mean(curve: Steps, horizon: float) -> Values:
     return np.asarray(np.where(known, curve.values @ np.diff(edges), np.nan))
 
 
-# Predicted curves: survival probabilities of each case at the times of a grid, joined by straight lines from 1 at time 0.
+# Predicted curves: survival probabilities of each case at the times of a grid, joined by straight lines from 1 at 0.
 
 
 def predicted_at(

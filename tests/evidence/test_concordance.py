@@ -91,7 +91,7 @@ def test_cases_counted_twice_for_one_patient_leave_the_interval_nearly_as_it_is(
     risk, time, event = cases(6)
     once = index(risk, time, event, np.arange(60))
     twice = index(*(np.repeat(one, 2) for one in (risk, time, event)), np.repeat(np.arange(60), 2))
-    # But for pairs of a censored copy with itself nothing is new: no copy has an event before its own.
+    # A case and its copy form no pair: both have the event at one time, or neither has it.
     assert twice.estimate == pytest.approx(once.estimate, rel=1e-9)
     np.testing.assert_allclose(twice.total, once.total, atol=1e-9)
 

@@ -76,7 +76,7 @@ def test_weights_are_repeated_cases_and_rows_are_resamples(curve):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_survival_times_remaining_uncensored_is_the_share_at_risk(seed):
-    # The identity that makes inverse weights add up, with every kind of tie, and with weights that are no whole numbers.
+    # The identity that makes inverse weights add up, with every kind of tie and with weights that are not whole.
     time, event, _ = cases(seed)
     weights = np.random.default_rng(seed).random((2, 80))
     times = np.unique(time)
