@@ -7,8 +7,8 @@ every case helps to estimate; that part is exact too, by the derivative of the r
 has to be resampled. In 11 populations of at least 30 expected events (Weibull times, concordance .75 to .9, 50 to 90 %
 censored, one of them with three cases a patient; 1,000 repetitions each, Monte Carlo error .007) the coverage of .95
 was .935 to .965 for both indices and .945 to .976 for paired differences. `benchmarks/coverage_survival.py` simulates
-such populations. Sources: O'Quigley et al., Stat. Med. 24:479 (2005); Therneau & Atkinson, vignette "Concordance" of R's
-survival package (2020); Uno et al., Stat. Med. 30:1105 (2011).
+such populations. Sources: O'Quigley et al., Stat. Med. 24:479 (2005); Therneau & Atkinson, vignette "Concordance" of
+R's survival package (2020); Uno et al., Stat. Med. 30:1105 (2011).
 """
 
 import math
@@ -44,7 +44,7 @@ WARNING = (
 def _ratio_influence(
     risk: Cases, time: Cases, event: Cases, earlier: Influence, fold: Cases | None
 ) -> tuple[float, float, Influence, Influence]:
-    """Concordance, its pairs, and what each case adds to numerator - concordance x denominator: as earlier, as later."""
+    """Concordance, its pairs, and what each case adds to numerator - concordance x denominator: as earlier, later."""
     order, risk = concordance.order_of_exit(time, event), np.asarray(risk, np.float64)
     wins, rivals, losses, hunters = np.zeros((4, len(risk)))
     for part in concordance.parts(len(risk), fold):
