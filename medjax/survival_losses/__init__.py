@@ -1,0 +1,1 @@
+"""Losses per case for times to an event, and the survival curves that the same outputs stand for."""
