@@ -161,7 +161,7 @@ def _summary(useful: list[list[float]], grid: Float[np.ndarray, " thresholds"], 
     where = f"of the declared range {grid[0]:g} to {grid[-1]:g}, {level:.0%} band"
     if not useful:
         return f"none shown: nowhere {where.replace('of', 'in', 1)}, is the model shown to beat treating all and none"
-    stretches = " and ".join(f"between {a:g} and {b:g}" if a < b else f"at {a:g}" for a, b in useful)
+    stretches = ", ".join(f"between {a:g} and {b:g}" if a < b else f"at {a:g}" for a, b in useful)
     return f"useful {stretches} {where}"
 
 

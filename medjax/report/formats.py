@@ -1,5 +1,6 @@
 """Numbers, rows and lines as all printed tables show them: plain text of at most 108 columns, for any number of columns."""
 
+import re
 import textwrap
 
 WIDTH = 108
@@ -93,6 +94,16 @@ def row(*cells: str) -> str:
     return text.rstrip()
 
 
+def short(text: str) -> str:
+    """The same text, its numbers without leading zeros."""
+    return re.sub(r"(?<![\d.])0\.(?=\d)", ".", text)
+
+
+def rough(value: float) -> str:
+    """A positive number by one or two digits: .05, .012, .0004."""
+    return fixed(value, next((digits for digits, least in ((2, 0.03), (3, 0.003)) if value >= least), 4))
+
+
 def wrap(text: str, indent: str = "  ") -> list[str]:
     """A paragraph as lines of at most WIDTH columns."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
@@ -126,4 +137,4 @@ def warnings(evaluation: dict) -> list[str]:
         for text in (one.get("warning") or one.get("reason") or "").split("; "):
             if text:
                 told.setdefault(text, []).append(name)
-    return [f"{', '.join(names)}: {text}." for text, names in told.items()]
+    return [f"{', '.join(names)}: {short(text)}." for text, names in told.items()]

@@ -1,10 +1,6 @@
 """The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
 
-import re
-
 from medjax.report import formats
-
-_COLUMNS = (25, 28, 28, 27)  # metric, ours, reference, paired difference
 
 LABELS_SHOWN = 20  # of more labels the rest is in the JSON only
 _ENOUGH = 30  # patients with and without a label
@@ -101,7 +97,7 @@ def _body(evaluation: dict, header: dict) -> list[str]:
         cells.append(formats.cell(difference, max(decimals, 3), name, signed=True))
         lines.append(formats.row(row_label(name, evaluation), *cells))
         if name == primary and difference and "verdict" in difference:
-            lines.append(formats.row("", "", "", _short(difference["verdict"])))
+            lines.append(formats.row("", "", "", formats.short(difference["verdict"])))
         if name == "brier" and "base_rate_alone" in entry:
             lines[-1] = formats.row(f"Brier (base rate {formats.fixed(entry['base_rate_alone'], 3)})", *cells)
     for label, entry in extra_rows(evaluation):
@@ -198,12 +194,12 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     elif alone := evaluation.get("smallest_detectable_difference"):
         closing = (
             f"Smallest {label} difference to a fixed value, such as a published one, detectable here with power .80: about "
-            f"{formats.number(alone, 2, primary)}. "
+            f"{formats.number(alone, 2, primary) if primary in formats.UNBOUNDED else formats.rough(alone)}. "
         )
     needed = compared.get("needed_for_non_inferiority", {})
     if needed.get("patients"):
         closing += (
-            f"Patients that equal models need for non-inferiority within {_short(format(needed['margin'], 'g'))}: "
+            f"Patients that equal models need for non-inferiority within {formats.short(format(needed['margin'], 'g'))}: "
             f"{needed['patients']:,} ({needed['low']:,} to {needed['high']:,}). "
         )
     external = "external" in str(header.get("validation", "")).lower()
@@ -212,11 +208,6 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     for text in formats.warnings(evaluation):
         lines += formats.wrap(f"WARNING, {text}")
     return lines + _scarce_labels(evaluation)
-
-
-def _short(text: str) -> str:
-    """The same text, its numbers without leading zeros."""
-    return re.sub(r"(?<!\d)0\.", ".", text)
 
 
 def chosen_words(evaluation: dict) -> str:
@@ -236,7 +227,11 @@ def chosen_words(evaluation: dict) -> str:
 def _reserved(evaluation: dict) -> list[str]:
     """Where decisions gain; what was fitted on patients kept apart, and whether it helps on these cases."""
     curve = evaluation.get("decision_curve")
-    lines = formats.wrap(f"Decision curve, against treating all and none: {_short(curve['summary'])}.") if curve else []
+    lines = (
+        formats.wrap(f"Decision curve, against treating all and none: {formats.short(curve['summary'])}.")
+        if curve
+        else []
+    )
     recalibrated, sets = evaluation.get("recalibration"), evaluation.get("conformal")
     if recalibrated and recalibrated["method"] == "none":
         lines += formats.wrap(f"Recalibration: none, {recalibrated.get('reason', 'not fitted')}")

@@ -149,3 +149,17 @@ def test_the_rule_of_the_threshold_and_what_it_attained_are_told(level, said):
     assert f"by the rule '{rule}' on validation: sensitivity" in plain
     assert said in plain
     assert max(len(line) for line in text.splitlines()) <= 110
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.21, ".21"), (0.05, ".05"), (0.012, ".012"), (0.004, ".004"), (0.0004, ".0004"), (2.5, "2.50")],
+)
+def test_rough_numbers_never_read_as_zero(value, said):
+    assert formats.rough(value) == said
+
+
+def test_leading_zeros_go_and_other_numbers_stay():
+    assert (
+        formats.short("between 0.1 and 10.05, 0.5%, version 1.0.2, 0") == "between .1 and 10.05, .5%, version 1.0.2, 0"
+    )
