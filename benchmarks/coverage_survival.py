@@ -65,7 +65,8 @@ def censored(effect: float, events: float, *, cases: int = 1, folds: int = 0, ki
 
     example = np.random.default_rng(0)
     until_event, share = times(example, 60_000)[2], follow_up(example, 60_000)
-    longest = math.exp(brentq(lambda log: np.mean(until_event <= math.exp(log) * share) - events, -12, 12, xtol=1e-6))
+    found = brentq(lambda log: np.mean(until_event <= math.exp(log) * share) - events, -12, 12, xtol=1e-6)
+    longest = math.exp(float(found))  # pyrefly: ignore
 
     def draw(generator: np.random.Generator, size: int) -> Sample:
         score, patient, time = times(generator, size)
@@ -127,29 +128,26 @@ def truths(longest: float, sample: Sample) -> dict[str, float]:
 def scenarios() -> list:
     """Everything that is simulated here."""
     found = []
-    for size, effect, events, more in (
-        (60, 1.2, 0.7, {}),
-        (120, 0.5, 0.5, {}),
-        (300, 1.2, 0.12, {}),
-        (120, 2.5, 0.5, {}),
-        (400, 2.5, 0.1, {}),
-        (120, 1.2, 0.5, {"kind": "coarse"}),
-        (120, 2.5, 0.5, {"kind": "misread"}),
-        (400, 2.5, 0.1, {"kind": "misread"}),
-        (240, 1.2, 0.5, {"cases": 3}),
-        (200, 1.2, 0.4, {"folds": 5}),
-        (40, 1.2, 0.3, {}),
-        (150, 1.2, 0.1, {}),
-        (150, 2.5, 0.1, {}),
-        (600, 2.5, 0.02, {"kind": "misread"}),
+    for size, effect, events, kind, cases, folds in (
+        (60, 1.2, 0.7, "", 1, 0),
+        (120, 0.5, 0.5, "", 1, 0),
+        (300, 1.2, 0.12, "", 1, 0),
+        (120, 2.5, 0.5, "", 1, 0),
+        (400, 2.5, 0.1, "", 1, 0),
+        (120, 1.2, 0.5, "coarse", 1, 0),
+        (120, 2.5, 0.5, "misread", 1, 0),
+        (400, 2.5, 0.1, "misread", 1, 0),
+        (240, 1.2, 0.5, "", 3, 0),
+        (200, 1.2, 0.4, "", 1, 5),
+        (40, 1.2, 0.3, "", 1, 0),
+        (150, 1.2, 0.1, "", 1, 0),
+        (150, 2.5, 0.1, "", 1, 0),
+        (600, 2.5, 0.02, "misread", 1, 0),
     ):
-        draw, longest = censored(effect, events, **more)
-        patients = size // more.get("cases", 1)
-        name = f"{patients} patients" + (f" x {more['cases']}" if "cases" in more else "")
-        name += f", {events * size:.0f} events, effect {effect}" + "".join(
-            f", {one}" for one in more.values() if one in ("coarse", "misread")
-        )
-        name += f", pairs within {more['folds']} folds" if "folds" in more else ""
+        draw, longest = censored(effect, events, cases=cases, folds=folds, kind=kind)
+        name = f"{size // cases} patients" + (f" x {cases}" if cases > 1 else "")
+        name += f", {events * size:.0f} events, effect {effect}" + (f", {kind}" if kind else "")
+        name += f", pairs within {folds} folds" if folds else ""
         beyond = "fewer than 30 events" if events * size < 30 else ""
         found.append(Scenario(name, draw, size, partial(intervals, longest), partial(truths, longest), beyond=beyond))
     return found
