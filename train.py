@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from medjax.cli import add_experiment_options, guarded, train_command
+from medjax.cli import add_experiment_options, guarded
+from medjax.verbs import train_command
 
 parser = argparse.ArgumentParser(
     description="Train an experiment, judge it, and print the table of results. The same command on a folder that "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medjax import cli, judge
+from medjax import cli, judge, verbs
 from medjax.errors import InputError
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.prediction_files import write_csv
@@ -53,7 +53,7 @@ def test_a_foreign_file_gets_the_numbers_of_a_run(tmp_path):
 
 
 def typed(capsys, *words):
-    code = cli.guarded(cli.evaluate_command, cli.parser().parse_args(["evaluate", *map(str, words)]))
+    code = cli.guarded(verbs.evaluate_command, cli.parser().parse_args(["evaluate", *map(str, words)]))
     return code, *capsys.readouterr()
 
 
@@ -116,7 +116,7 @@ def test_files_of_two_tools_are_compared_on_the_same_cases(tmp_path, capsys):
         (tmp_path / name).write_text("\n".join([out[0], *reversed(out[1:])] if noise else out))  # another order of rows
     words = ["compare", str(tmp_path / "one.csv"), str(tmp_path / "two.csv"), "--positive", "sick", "--margin", "0.05"]
     out = tmp_path / "difference.json"
-    assert cli.guarded(cli.compare_command, cli.parser().parse_args([*words, "--out", str(out)])) == 0
+    assert cli.guarded(verbs.compare_command, cli.parser().parse_args([*words, "--out", str(out)])) == 0
     text, found = capsys.readouterr().out, json.loads(out.read_text())
     alone = [judge.evaluate_file(tmp_path / f"{name}.csv", positive="sick", resamples=50) for name in ("one", "two")]
     (pair,) = found["predictors"]["pairs"]
@@ -124,7 +124,7 @@ def test_files_of_two_tools_are_compared_on_the_same_cases(tmp_path, capsys):
     assert pair["estimate"] == pytest.approx(difference)
     assert "Comparison of 2 in AUROC [primary]; positive class: sick; margin .05" in text
     reference = cli.parser().parse_args([*words, "--reference", str(tmp_path / "two.csv"), "--primary", "brier"])
-    assert cli.guarded(cli.compare_command, reference) == 0
+    assert cli.guarded(verbs.compare_command, reference) == 0
 
 
 @pytest.mark.parametrize(
@@ -142,5 +142,5 @@ def test_what_cannot_be_compared_is_refused(tmp_path, capsys, words, message):
     (tmp_path / "empty").mkdir()
     names = [str(tmp_path / name) for name in ("a.csv", "b.csv", "empty")]
     arguments = cli.parser().parse_args(["compare", *(word.format(*names) for word in words), "--positive", "sick"])
-    assert cli.guarded(cli.compare_command, arguments) == 2
+    assert cli.guarded(verbs.compare_command, arguments) == 2
     assert message in capsys.readouterr().err

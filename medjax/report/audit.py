@@ -4,14 +4,21 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from medjax.data import giveaways, near, twins
-from medjax.data.dataset import Dataset
+from medjax.data.dataset import Dataset, fingerprint
 from medjax.data.partition import Partition
 from medjax.data.twins import Twins
+from medjax.errors import InputError
 from medjax.report import data
 from medjax.report.examination import BOUND, examination
 from medjax.report.pair_sheet import pair_sheet, short
 
 LISTED, WIDTH = 20, 108
+_HOW = {
+    "image": "images, whitened, in 8 orientations, cropped or shifted by up to 2 of 28 pixels",
+    "volume": "volumes, whitened, in 8 mirror images, cropped by up to 2 of 28",
+    "signal": "signals, whitened, cropped or shifted by up to 2 of 28",
+    "table": "rows, by the ranks of their columns",
+}
 
 
 class Audited(NamedTuple):
@@ -50,6 +57,40 @@ def audited(
     return Audited(first + "\n\n" + in_words(result), pair_sheet(dataset, found), result, found)
 
 
+def against(first: Dataset, second: Dataset, *, rate: float = near.RATE) -> tuple[str, bytes | None]:
+    """Look for cases of one data set in another one: in words, and the most suspicious pairs as PNG.
+
+    Raises:
+        InputError: they are the same, or have no input, or no column, in common that can be compared.
+    """
+    if fingerprint(first) == fingerprint(second):
+        raise InputError(
+            f"audit: {second.name} is the same data set; medjax data audit {first.name} compares its cases"
+        )
+    found = twins.between(first, second, rate=rate)
+    cases = [len({pair.ids[side] for pair in found.pairs}) for side in (0, 1)]
+    same = [pair for pair in found.pairs if pair.identical]
+    lines = [
+        f"{first.name} ({len(first.index)} cases) against {second.name} ({len(second.index)} cases)",
+        f"near-duplicates: {_HOW[found.compared]}",
+        f"  false-alarm rate {rate:g} a case: {rate * found.different:.2g} cases of {first.name} would be suspect without any copy",
+        f"  {len(found.pairs)} pairs, {len(same)} of them identical; {cases[0]} cases of {first.name}, "
+        f"{cases[1]} of {second.name}",
+    ]
+    if found.by_chance == found.by_chance:  # not NaN: tables
+        lines.append(f"  cases with an identical row by chance alone: {found.by_chance:.1f} at least")
+    lines += [
+        f"  {'same' if pair.identical else f'{pair.chance:.0e}':<8} {short(pair.ids[0], 40)} = {short(pair.ids[1], 40)}"
+        for pair in found.pairs[:LISTED]
+    ]
+    if len(found.pairs) > LISTED:
+        lines.append(f"  and {len(found.pairs) - LISTED} pairs more")
+    lines.append(
+        "Never train on one of the two and test on the other." if found.pairs else "  none: no case stands in both"
+    )
+    return "\n".join(_cut(line) for line in lines), pair_sheet(first, found, second)
+
+
 def in_words(found: dict[str, Any]) -> str:
     """The examination as text, at most 108 columns wide."""
     lines = [f"deep audit of {found['data']}: {found['cases']} cases"]
@@ -83,13 +124,7 @@ def _twin_lines(found: dict[str, Any]) -> list[str]:
     key = about["compared"]
     if not key:
         return ["near-duplicates: not looked for; images, volumes, signals and tables can be compared"]
-    how = {
-        "image": "images, whitened, in 8 orientations, cropped or shifted by up to 2 of 28 pixels",
-        "volume": "volumes, whitened, in 8 mirror images, cropped by up to 2 of 28",
-        "signal": "signals, whitened, cropped or shifted by up to 2 of 28",
-        "table": "rows, by the ranks of their columns",
-    }[key]
-    lines = ["", f"near-duplicates: {how}"]
+    lines = ["", f"near-duplicates: {_HOW[key]}"]
     lines.append(
         f"  false-alarm rate {about['rate']:g} a case: {about['expected_without_copies']:.2g} of "
         f"{about['different_inputs']} different cases would be suspect without any copy"

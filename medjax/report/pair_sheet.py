@@ -7,8 +7,11 @@ from medjax.report.contact_sheet import FAINT, GAP, INK, MARGIN, PAPER, PICTURES
 SHOWN = 12
 
 
-def pair_sheet(dataset: Dataset, found: Twins) -> bytes | None:
-    """Lay out the most suspicious pairs side by side, those across splits first, and return the page as PNG."""
+def pair_sheet(dataset: Dataset, found: Twins, other: Dataset | None = None) -> bytes | None:
+    """Lay out the most suspicious pairs side by side, those across splits first, and return the page as PNG.
+
+    Of pairs between two data sets the second case lies in `other`.
+    """
     key = next((name for name in PICTURES if name == found.compared), None)
     pairs = sorted(found.pairs, key=lambda one: (one.parts[0] == one.parts[1], one.chance, -one.similarity))[:SHOWN]
     if key is None or not pairs:
@@ -20,12 +23,17 @@ def pair_sheet(dataset: Dataset, found: Twins) -> bytes | None:
     rows = -(-len(pairs) // columns)
     page = Image.new("RGB", (2 * MARGIN + columns * step, MARGIN + TITLE + rows * (TILE + 44) + MARGIN), PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text((MARGIN, MARGIN), f"{dataset.name}: most suspicious pairs", INK, font)
-    images = read_pictures(dataset, key, {one for pair in pairs for one in pair.ids})
+    draw.text(
+        (MARGIN, MARGIN), f"{dataset.name}{f' and {other.name}' if other else ''}: most suspicious pairs", INK, font
+    )
+    sides = [
+        read_pictures(owner, key, {pair.ids[side] for pair in pairs})
+        for side, owner in enumerate((dataset, other or dataset))
+    ]
     for number, pair in enumerate(pairs):
         left, top = MARGIN + number % columns * step, MARGIN + TITLE + number // columns * (TILE + 44)
         for side, name in enumerate(pair.ids):
-            page.paste(tile(images[name]), (left + side * (TILE + GAP), top))
+            page.paste(tile(sides[side][name]), (left + side * (TILE + GAP), top))
             draw.text((left + side * (TILE + GAP), top + TILE + 1), short(name, 15), FAINT, small)
         said = "identical" if pair.identical else f"alike {pair.similarity:.3f}"
         draw.text((left, top + TILE + 15), f"{said}; {' + '.join(dict.fromkeys(pair.parts))}", INK, small)

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from medjax.data import giveaways, twins
 from medjax.data import partition as partition_room
 from medjax.data.dataset import Dataset, Index
 from medjax.data.source import MemorySource
+from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions
 from medjax.report import contact_sheet as sheet_room
 from medjax.report import data
-from medjax.report.audit import audited, in_words
+from medjax.report.audit import against, audited, in_words
 from medjax.report.examination import examination, without
 from medjax.report.pair_sheet import pair_sheet
 
@@ -114,6 +116,32 @@ def test_the_json_holds_no_nan_and_no_patient(dataset):
     assert maybe["missing_auroc"]["low"] <= maybe["missing_auroc"]["estimate"] <= maybe["missing_auroc"]["high"]
     assert "EXPLAIN IT" in in_words(result)
     assert result["border"] is None
+
+
+def test_cases_of_one_data_set_are_found_in_another(dataset, pictures, monkeypatch):
+    """The other data set holds three of the pictures, mirrored, among sixty of its own."""
+    first, rows, random = replace(dataset, inputs=("image",)), (3, 50, 70), np.random.default_rng(5)
+    own = np.stack([gaussian_filter(random.standard_normal((28, 28)), 1.2) for _ in range(60)]) * 300 + 128
+    images = [*(pictures[row][:, ::-1] for row in rows), *np.clip(own, 0, 255).astype(np.uint8)[..., None]]
+    ids = np.array([f"b/{row}" for row in (*rows, *range(100, 160))])
+    other = replace(
+        dataset, name="other", splits={"all": 63}, version="2",
+        index=Index(np.full(63, "all"), ids, ids, ids, (), "", {}),
+    )  # fmt: skip
+    cases = MemorySource([{"id": name, "image": image} for name, image in zip(ids, images, strict=True)])
+    before = twins.open_split
+
+    def either(chosen, split):
+        return cases if chosen.name == "other" else before(chosen, split)
+
+    for module in (twins, sheet_room):
+        monkeypatch.setattr(module, "open_split", either)
+    text, page = against(first, other)
+    assert "3 pairs, 0 of them identical; 3 cases of demo, 3 of other" in text
+    assert "train/003 = b/3" in text
+    assert page is not None
+    with pytest.raises(InputError, match="is the same data set"):
+        against(first, first)
 
 
 def test_without_pairs_there_is_no_sheet(dataset):
