@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from medjax.report import formats
 from medjax.report.page import abstention
 from medjax.report.page.forest import forest
 from medjax.report.page.reading import RunFolder
@@ -158,6 +159,30 @@ def _uncertainty(content: dict[str, Any]) -> list[Table]:
     return [make("Parts of the uncertainty", ["", "mean over cases", "detecting errors"], rows, notes)]
 
 
+def _sample_size(content: dict[str, Any]) -> list[Table]:
+    """Patients that the next study needs for intervals of the stated half width."""
+    rows = []
+    for name in ("auroc", "sensitivity", "specificity"):
+        part = content.get(name)
+        if not part:
+            continue
+        if part.get("patients") is None:
+            rows.append([metric(name), UNKNOWN, str(part.get("reason", UNKNOWN)), "", ""])
+            continue
+        expected = formats.fixed(part["expected"], 3)
+        rows.append(
+            [
+                metric(name),
+                expected,
+                count(part["patients"]),
+                *(count(part[key]) if key in part else "" for key in ("events", "non_events")),
+            ]
+        )
+    notes = [f"{text[:1].upper()}{text[1:]}." for text in content.get("assumptions", [])]
+    caption = f"Patients for {100 * content['level']:g} % intervals of half width {formats.short(format(content['half_width'], 'g'))}"
+    return [make(caption, ["", "expected value", "patients", "of them with the event", "without it"], rows, notes)]
+
+
 def _by_class(content: dict[str, Any]) -> list[Table]:
     rows = []
     for name, part in content.items():
@@ -198,6 +223,12 @@ SECTIONS: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[Table]]]] = 
         "Uncertainty of single predictions",
         "Total uncertainty, and how much of it is noise in the data (aleatoric) or disagreement of the models (epistemic).",
         _uncertainty,
+    ),
+    "sample_size": (
+        "Size of the next study",
+        "How many patients another test set would need for intervals of a stated width, if it were like this one. A plan for "
+        "precision, not for a test.",
+        _sample_size,
     ),
     "selective": (
         "Selective prediction",

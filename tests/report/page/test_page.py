@@ -235,3 +235,14 @@ def test_accelerator_hours_and_memory_are_those_of_the_record(binary, undrawn):
     assert rows["peak memory"] == "host 1 GiB, device 0 2 GiB"
     assert rows["energy"] == "not reported"
     assert np.isfinite(float(rows["wall time, training and evaluation"].split()[0]))
+
+
+def test_the_size_of_the_next_study_is_that_of_the_evaluation(binary, undrawn):
+    run = read(binary)
+    (section,) = [one for one in content.build(run, {})["sections"] if one["name"] == "section-sample-size"]
+    (table,) = section["tables"]
+    found = run.evaluation["sample_size"]
+    rows = {row[0]: row[1:] for row in table["rows"]}
+    assert rows["sensitivity"][1] == f"{found['sensitivity']['patients']:,}"
+    assert rows["AUROC"][2:] == [f"{found['auroc'][key]:,}" for key in ("events", "non_events")]
+    assert len(table["notes"]) == len(found["assumptions"])
