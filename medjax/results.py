@@ -19,6 +19,7 @@ from medjax.evidence.predictions import Predictions, ensemble, known, select
 from medjax.evidence.thresholds import attained, choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
+from medjax.tasks import judged
 
 KINDS = {
     "out_of_fold": "INTERNAL cross-validation",
@@ -229,10 +230,12 @@ def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
     return Predictions(
         id=np.asarray(index.id)[development],
         group=np.asarray(index.group)[development],
-        target=job.targets[rows],
+        target=judged(job.experiment.task, job.targets[rows]),
         kind=job.experiment.task.kind,
         classes=job.experiment.task.classes,
         quantiles=job.experiment.task.quantile_levels,
+        times=job.experiment.task.times,
+        horizons=job.experiment.task.horizons,
         attributes={name: np.asarray(values)[development] for name, values in index.attributes.items()},
         **members,
     )
