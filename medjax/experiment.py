@@ -158,8 +158,9 @@ class Evaluation:
         threshold: probability of the positive class from which a case is called positive: a number, or the rule that
             chooses it on validation cases: "youden", "accuracy", "sensitivity>=.95", "specificity>=.90", "cost 10" (a miss
             costs 10 false alarms).
-        margin: non-inferiority margin of the primary metric against the reference.
-        reference: a classical model fitted on the same cases, see `medjax.baselines`; None: no comparison.
+        margin: non-inferiority margin of the primary metric against each reference.
+        reference: a classical model fitted on the same cases, see `medjax.baselines`, or several of them, the one that
+            counts first; None: no comparison.
         prevalences: further prevalences at which PPV and NPV are stated.
         decision_threshold: threshold probability at which net benefit is stated.
         resamples: bootstrap resamples.
@@ -171,7 +172,7 @@ class Evaluation:
     primary: str = "auroc"
     threshold: float | int | str = 0.5
     margin: float | int | None = None
-    reference: Callable | None = None
+    reference: Callable | tuple[Callable, ...] | None = None
     prevalences: tuple[float | int, ...] = (0.1,)
     decision_threshold: float | int = 0.1
     resamples: int = 2000

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from medjax import preprocess
+from medjax import baselines, preprocess
 from medjax.data import audit as audits
 from medjax.data import dataset as datasets
 from medjax.data import drop
@@ -126,6 +126,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         experiment.replicates.only,
     )
     _check_judges(experiment, targets, models)
+    _check_references(experiment)
     fitted = [fit(experiment, _rows(source, arrays, model.train), targets[model.train]) for model in _unique(models)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[fitted[i] for i in _position(models)])
     training = experiment.training
@@ -249,6 +250,16 @@ def _unique(models: list[Replicate]) -> list[Replicate]:
 def _position(models: list[Replicate]) -> list[int]:
     folds = [model.fold for model in _unique(models)]
     return [folds.index(model.fold) for model in models]
+
+
+def _check_references(experiment: Experiment) -> None:
+    """Refuse, before any training, references that could not be fitted on these cases."""
+    if not baselines.references(experiment.evaluation.reference):
+        return
+    if len(experiment.data.inputs) != 1:
+        raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
+    if experiment.task.quantile_levels:
+        raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
 
 
 def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Replicate]) -> None:

@@ -1,6 +1,7 @@
 """From predictions to the content of evaluation/<split>.json."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +32,7 @@ def evaluate(
     reference: Predictions | None = None,
     reference_threshold: float | int | None = None,
     reference_name: str = "reference",
+    further: Mapping[str, Predictions] | None = None,
     margin: float | int | None = None,
     prevalences: tuple[float, ...] = (),
     decision_thresholds: tuple[float, ...] = (0.1,),
@@ -40,8 +42,10 @@ def evaluate(
     The estimate is that of the ensemble (mean over seeds); `seeds` is the spread of single seeds. Two classes need
     `positive`, the index of the positive class; with more classes it is None and metrics are macro averages. "Positive"
     means probability >= `threshold`, which was chosen on validation data; of several labels it is one number for all.
-    `margin` (>= 0, on the scale of the primary metric) was stated beforehand. Raises InputError where the primary metric is unknown or undefined, or where the
-    reference has other cases.
+    `margin` (>= 0, on the scale of the primary metric) was stated beforehand. `further` names references beside the first;
+    each has its own metrics and paired differences, whose intervals are not adjusted for their number: what is claimed
+    against every one of them needs no adjustment. Raises InputError where the primary metric is unknown or undefined, or
+    where a reference has other cases.
     """
     seeds = len(predictions.seed)
     if predictions.kind == "probability" and len(predictions.classes) == 2 and positive is None:
@@ -98,6 +102,16 @@ def evaluate(
         other = _with_threshold(setting, reference_threshold)
         result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other)}
         result["comparison"] = _compare(predictions, reference, setting, other, primary, margin)
+        more = {name: aligned(one, predictions) for name, one in (further or {}).items()}
+        if more:
+            result["further_references"] = [
+                {
+                    "name": name,
+                    "metrics": metric_entries(one, setting),
+                    "comparison": _compare(predictions, one, setting, setting, primary, margin),
+                }
+                for name, one in more.items()
+            ]
     elif (alone := result["metrics"][primary])["low"] is not None:
         # From the interval's length, as if it were symmetric: how far a fixed, say a published, value must lie away.
         error = (alone["high"] - alone["low"]) / (2 * intervals.normal_quantile(level))
