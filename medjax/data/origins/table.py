@@ -12,8 +12,18 @@ from typing import Any, Literal
 from medjax.data.case import INPUTS, TARGETS, Case
 from medjax.data.origin import Facts, Problem
 from medjax.data.origins.table_content import Content, check_whole, find_wrong, noted
-from medjax.data.readers.cells import MISSING, clean, is_infinite, is_number, level_reader, number, show, unify
-from medjax.data.readers.columns import Parsed, fits, parse
+from medjax.data.readers.cells import (
+    MISSING,
+    clean,
+    is_infinite,
+    is_number,
+    level_or_unknown,
+    level_reader,
+    number,
+    show,
+    unify,
+)
+from medjax.data.readers.columns import Parsed, fits, parse, unknown_notes
 from medjax.data.readers.listing import SPLITS
 from medjax.data.readers.table import Rows, check_columns, find_file, read_first, read_rows, uneven
 from medjax.errors import InputError
@@ -31,7 +41,8 @@ class Table:
     A case's `table` holds the numeric columns, then the categorical ones: a column of two levels as one number, 0 for
     the first level and 1 for the second (named `sex=male`); a column of more levels as a number for each (`race=asian`,
     ...), 1 where it applies. A missing value is NaN, in all numbers of its column; `preprocess.flag_missing` adds the
-    mask. Cells are cleaned before they are read (tabs and no-break spaces around them, full-width characters, "Yes" for
+    mask. With `unknown="code"` every level has a number, also where there are two, and a cell that is none of them has 0 in
+    all of them: the code of what was never seen. Cells are cleaned before they are read (tabs and no-break spaces around them, full-width characters, "Yes" for
     the level yes); what was cleaned is counted in the notes. Nothing else is guessed: a date, a percentage, "<5", a
     decimal comma or an unknown level is refused by line and column.
 
@@ -46,6 +57,8 @@ class Table:
         id: the column that names the case; None: the number of the row in the file, from 00000.
         group: the column that names the patient; None: every row is its own patient.
         split: a column with train, validation (val, valid, dev) or test; None: the cases are not parted.
+        unknown: what a cell does that is none of the levels of its column: "stop" everything, or be the "code" of the
+            unknown, counted in the notes; also in files to predict.
         attributes: columns kept beside the inputs to break results down by; numbers where all cells are, else text.
         missing: words that stand for a missing value, whatever their case, as an empty cell always does; a level of
             that name comes first.
@@ -64,6 +77,7 @@ class Table:
     id: str | None = None
     group: str | None = None
     split: str | None = None
+    unknown: Literal["stop", "code"] = "stop"
     attributes: tuple[str, ...] = ()
     missing: tuple[str, ...] = MISSING
     codes: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
@@ -72,7 +86,8 @@ class Table:
 
     def __post_init__(self):
         """Refuse settings that contradict each other, before any file is opened."""
-        for key, known in (("kind", ("label", "value")), ("on_error", ("stop", "skip"))):
+        choices = {"kind": ("label", "value"), "on_error": ("stop", "skip"), "unknown": ("stop", "code")}
+        for key, known in choices.items():
             if getattr(self, key) not in known:
                 raise InputError(f"{key} is {getattr(self, key)!r}; it must be {' or '.join(map(repr, known))}")
         for entry in self.categorical:
@@ -96,8 +111,12 @@ class Table:
         """Names of the numbers in a case's `table`."""
         names = list(self.numeric)
         for name, levels in self.categorical:
-            names += [f"{name}={level}" for level in (levels[1:] if len(levels) == 2 else levels)]
+            names += [f"{name}={level}" for level in self.numbered(levels)]
         return tuple(names)
+
+    def numbered(self, levels: Sequence[str]) -> tuple[str, ...]:
+        """Return the levels of a column that have a number of their own: of two the second alone, unless some are unknown."""
+        return tuple(levels[1:] if len(levels) == 2 and self.unknown == "stop" else levels)
 
     def fingerprint(self) -> str:
         """Hash the settings and the content of the file (SHA-256 as hex), and its name, which messages hold; not where it lies."""
@@ -165,17 +184,27 @@ def read_cases(
     Raises:
         InputError: whatever is wrong with the file; every row must be readable here.
     """
-    needless = [name for name in table.numeric if name in exclude]
-    for name, levels in table.categorical:
-        if all(f"{name}={level}" in exclude for level in (levels[1:] if len(levels) == 2 else levels)):
-            needless.append(name)
-    table = dataclasses.replace(table, split=None, attributes=(), classes=tuple(classes) if target else ())
-    content = _read(table, path, target, needless, new=True)
+    table = dataclasses.replace(table, classes=tuple(classes) if target else ())
+    content = _read_new(table, path, target, exclude)
     found = [problem for row in range(len(content.lines)) if (problem := content.problem(row))]
     if found:
         more = {1: "", 2: "; 1 more row cannot be read"}.get(len(found), f"; {len(found) - 1} more rows cannot be read")
         raise InputError(f"{found[0]}{more}.")
     return [content.case(row) for row in range(len(content.lines))]
+
+
+def unknown_levels(table: Table, path: Path, exclude: Sequence[str] = ()) -> list[str]:
+    """Say for each column of another file which cells `read_cases` takes for the code of the unknown; [] without any."""
+    content = _read_new(table, path, None, exclude)
+    return unknown_notes(content.inputs, content.lines)
+
+
+def _read_new(table: Table, path: Path, target: str | None, exclude: Sequence[str]) -> Content:
+    needless = [name for name in table.numeric if name in exclude]
+    for name, levels in table.categorical:
+        if all(f"{name}={level}" in exclude for level in table.numbered(levels)):
+            needless.append(name)
+    return _read(dataclasses.replace(table, split=None, attributes=()), path, target, needless, new=True)
 
 
 def _check_roles(table: Table) -> None:
@@ -249,7 +278,8 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
     group = column(names["group"], _name) if names["group"] else None
     patients |= set(group.known) if group else set()
     columns = {name: column(name, number) for name in table.numeric}
-    columns |= {name: column(name, level_reader(known), known) for name, known in levels.items()}
+    reader = level_reader if table.unknown == "stop" else level_or_unknown
+    columns |= {name: column(name, reader(known), known) for name, known in levels.items()}
     for name in needless:
         columns[name].wrong.clear()
     goal, classes = None, ()
@@ -265,6 +295,7 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         lines=lines,
         inputs=columns,
         levels=levels,
+        numbered={name: table.numbered(known) for name, known in levels.items()},
         attributes=attributes,
         texts=frozenset(name for name, own in attributes.items() if isinstance(next(iter(own.known), ""), str)),
         target=goal,

@@ -10,8 +10,8 @@ import numpy as np
 
 from medjax.data.case import Case
 from medjax.data.origin import Problem
-from medjax.data.readers.cells import show
-from medjax.data.readers.columns import Parsed, notes
+from medjax.data.readers.cells import UNKNOWN, show
+from medjax.data.readers.columns import Parsed, notes, unknown_cells
 from medjax.errors import InputError
 
 _ORDER = ("train", "validation", "test")
@@ -27,6 +27,7 @@ class Content:
         lines: the line in which each row begins.
         inputs: the columns of `table`, numbers and levels.
         levels: of the categorical ones.
+        numbered: those of them that have a number in `table`.
         attributes: further columns.
         texts: those of them that hold text.
         target: None where it was not asked for.
@@ -42,6 +43,7 @@ class Content:
     lines: list[int]
     inputs: dict[str, Parsed]
     levels: dict[str, tuple[str, ...]]
+    numbered: dict[str, tuple[str, ...]]
     attributes: dict[str, Parsed]
     texts: frozenset[str]
     target: Parsed | None
@@ -79,7 +81,7 @@ class Content:
         case: Case = {"id": name, "group": name if self.group is None else self.group.values[row]}
         numbers: list[float] = []
         for column, parsed in self.inputs.items():
-            numbers += _encode(parsed.values[row], self.levels.get(column))
+            numbers += _encode(parsed.values[row], self.numbered.get(column))
         case["table"] = np.array(numbers, np.float32)
         if self.target is not None:
             value = self.target.values[row]
@@ -158,8 +160,7 @@ def noted(content: Content) -> tuple[str, ...]:
 def _encode(value: Any, levels: Sequence[str] | None) -> list[float]:
     if levels is None:
         return [np.nan if value is None else value]
-    names = levels[1:] if len(levels) == 2 else levels
-    return [np.nan if value is None else float(value == name) for name in names]
+    return [np.nan if value is None else float(value == name) for name in levels]
 
 
 def find_wrong(content: Content) -> None:
@@ -192,6 +193,12 @@ def _check_input(content: Content, name: str, parsed: Parsed) -> None:
     where, levels = f"{content.path}, column {name!r}", content.levels.get(name)
     if not parsed.known and not parsed.wrong:
         raise InputError(f"{where}: it holds no value; leave the column out.")
+    strange = {row: f"{show(cell)} is none of them" for cell, row in unknown_cells(parsed)}
+    if 2 * len(strange) > len(parsed.known):
+        raise InputError(
+            f"{where}: most cells are none of the levels {', '.join(levels or ())}, first in line "
+            f"{content.lines[min(strange)]}: {strange[min(strange)]}; name the levels that the file has."
+        )
     if 2 * len(parsed.wrong) <= len(parsed.wrong) + len(parsed.known):
         return
     row = min(parsed.wrong)
@@ -230,7 +237,8 @@ def _giveaways(content: Content) -> list[str]:
     if target is None or len(content.classes) < 2:
         return found
     for name, parsed in content.inputs.items():
-        order = {level: place for place, level in enumerate(content.levels.get(name, ()))}
+        order: dict[Any, int] = {level: place for place, level in enumerate(content.levels.get(name, ()))}
+        order |= {UNKNOWN: len(order)} if order else {}
         by_class: dict[str, set[float]] = {}
         known = [row for row in rows if parsed.values[row] is not None]
         for row in known:

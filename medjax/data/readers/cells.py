@@ -11,6 +11,9 @@ import numpy as np
 MISSING: tuple[str, ...] = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", ".")
 """Words that stand for a missing value, whatever their case."""
 
+UNKNOWN = "(unknown level)"
+"""What `level_or_unknown` reads where a cell is none of the levels."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
@@ -110,6 +113,19 @@ def level_reader(levels: Sequence[str], what: str = "levels") -> Callable[[str],
         hint = next((f" (is it {show(level)}?)" for level in levels if near == [level.casefold()]), "")
         known = ", ".join(levels[:12]) + (", ..." if len(levels) > 12 else "")
         raise ValueError(f"{show(text)} is none of the {what} {known}{hint}")
+
+    return read
+
+
+def level_or_unknown(levels: Sequence[str]) -> Callable[[str], str]:
+    """Return a function as `level_reader` does, which gives `UNKNOWN` for a cell that is none of the levels."""
+    known = level_reader(levels)
+
+    def read(text: str) -> str:
+        try:
+            return known(text)
+        except ValueError:
+            return UNKNOWN
 
     return read
 
