@@ -158,8 +158,9 @@ class Evaluation:
         threshold: probability of the positive class from which a case is called positive: a number, or the rule that
             chooses it on validation cases: "youden", "accuracy", "sensitivity>=.95", "specificity>=.90", "cost 10" (a miss
             costs 10 false alarms).
-        margin: non-inferiority margin of the primary metric against the reference.
-        reference: a classical model fitted on the same cases, see `medjax.baselines`; None: no comparison.
+        margin: non-inferiority margin of the primary metric against each reference.
+        reference: a classical model fitted on the same cases, see `medjax.baselines`, or several of them, the one that
+            counts first; None: no comparison.
         prevalences: further prevalences at which PPV and NPV are stated.
         decision_threshold: threshold probability at which net benefit is stated.
         resamples: bootstrap resamples.
@@ -171,7 +172,7 @@ class Evaluation:
     primary: str = "auroc"
     threshold: float | int | str = 0.5
     margin: float | int | None = None
-    reference: Callable | None = None
+    reference: Callable | tuple[Callable, ...] | None = None
     prevalences: tuple[float | int, ...] = (0.1,)
     decision_threshold: float | int = 0.1
     resamples: int = 2000
@@ -250,8 +251,9 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
         raise InputError(f"evaluation.threshold {evaluation.threshold} must lie between 0 and 1")
     if not 0 <= evaluation.calibrate < 1:
         raise InputError(f"evaluation.calibrate {evaluation.calibrate} must be a share from 0 up to, not including, 1")
-    if evaluation.calibrate and task.kind == "labels":
-        raise InputError("evaluation.calibrate is not there for several labels yet; set it to 0")
+    if evaluation.calibrate and task.kind in ("labels", "survival"):
+        what = "several labels" if task.kind == "labels" else "survival"
+        raise InputError(f"evaluation.calibrate is not there for {what} yet; set it to 0")
     if evaluation.resamples < 1:
         raise InputError(f"evaluation.resamples {evaluation.resamples} must be at least 1")
     if training.patience is not None and training.patience < 1:
@@ -273,6 +275,8 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
             )
         if evaluation.test:
             raise InputError("evaluation.test is set, but cross-validation has no test set; set it to false")
+    if experiment.mix is not None and task.kind == "survival":
+        raise InputError("mix blends targets, and times to an event cannot be blended; set mix to null")
     if experiment.mix is not None:
         try:
             inspect.signature(experiment.mix).bind("key", "batch", "inputs")

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from medjax import preprocess
+from medjax import baselines, preprocess
 from medjax.data import audit as audits
 from medjax.data import dataset as datasets
 from medjax.data import drop
@@ -22,10 +22,11 @@ from medjax.data.source import Source
 from medjax.data.split import Nested
 from medjax.errors import InputError
 from medjax.evidence.recalibration import calibration_part
-from medjax.evidence.setting import NO_DIRECTION, metric_names
+from medjax.evidence.setting import metric_names, no_direction
 from medjax.experiment import Experiment, resolve
 from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
+from medjax.tasks import truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
 from medjax.training.mesh import spread
@@ -114,8 +115,9 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     arrays = None
     if _resident(experiment, shapes, len(source)):
         arrays = stack(source, keys, dataset.name)
-    targets, *soft = _targets(source.source, arrays, experiment.task.targets)
-    experiment.task.check(targets, dataset.name, *soft)
+    columns = _targets(source.source, arrays, experiment.task.targets)
+    targets = truth(experiment.task, columns)
+    experiment.task.check(targets, dataset.name, *columns[1:])
     models = replicates.plan(
         experiment.seed,
         experiment.replicates.seeds,
@@ -124,6 +126,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         experiment.replicates.only,
     )
     _check_judges(experiment, targets, models)
+    _check_references(experiment)
     fitted = [fit(experiment, _rows(source, arrays, model.train), targets[model.train]) for model in _unique(models)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[fitted[i] for i in _position(models)])
     training = experiment.training
@@ -206,8 +209,8 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
 def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Return a tree of the shapes that `fit` gives, without data."""
     example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
-    target = shapes[experiment.task.target]
-    return fit(experiment, [example], np.zeros((1, *target.shape), target.dtype))
+    columns = [example[key][None] for key in experiment.task.targets]
+    return fit(experiment, [example], truth(experiment.task, columns))
 
 
 def blank_state(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], total: int, count: int) -> Any:
@@ -249,6 +252,16 @@ def _position(models: list[Replicate]) -> list[int]:
     return [folds.index(model.fold) for model in models]
 
 
+def _check_references(experiment: Experiment) -> None:
+    """Refuse, before any training, references that could not be fitted on these cases."""
+    if not baselines.references(experiment.evaluation.reference):
+        return
+    if len(experiment.data.inputs) != 1:
+        raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
+    if experiment.task.quantile_levels:
+        raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
+
+
 def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Replicate]) -> None:
     """Refuse, before any training, a split that the chosen metrics cannot judge."""
     first = models[0]
@@ -265,8 +278,8 @@ def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Repl
         )
     known = [
         name
-        for name in metric_names(task.kind, len(task.classes), len(task.quantile_levels))
-        if name not in NO_DIRECTION
+        for name in metric_names(task.kind, task.classes, len(task.quantile_levels), task.horizons)
+        if not no_direction(name)
     ]
     if experiment.evaluation.primary not in known:
         raise InputError(

@@ -1,8 +1,8 @@
-"""From predictions to a judged result: the frozen plan, the reference model on the same cases, the files of the run."""
+"""From predictions to a judged result: the frozen plan, reference models on the same cases, the files of the run."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from medjax.evidence.predictions import Predictions, ensemble, known, select
 from medjax.evidence.thresholds import attained, choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
+from medjax.tasks import judged
 
 KINDS = {
     "out_of_fold": "INTERNAL cross-validation",
@@ -124,28 +125,34 @@ def out_of_fold(job: Job, values: Sequence[np.ndarray], cases: Sequence[np.ndarr
     )
 
 
-def reference(job: Job, split: str, model: Predictions, cases: Sequence[Any] | None = None) -> Predictions | None:
-    """Fit the reference model on the training cases of each part, and predict what `model` predicted.
+def references(job: Job, split: str, model: Predictions, cases: Sequence[Any] | None = None) -> dict[str, Predictions]:
+    """Fit each reference model on the training cases of each part, and predict what `model` predicted.
 
     Args:
         job: the run's job.
         split: "out_of_fold", or another one.
         model: the predictions to be compared with.
         cases: the cases themselves behind the pipeline, where they are not development cases (test).
+
+    Returns:
+        Their predictions by name, in the order in which the experiment names them; empty without a reference.
     """
-    fit = job.experiment.evaluation.reference
-    if fit is None:
-        return None
-    if len(job.experiment.data.inputs) != 1:
-        raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
+    named = baselines.references(job.experiment.evaluation.reference)
+    if not named:
+        return {}
     (key,) = job.experiment.data.inputs
     inputs = (
         job.arrays[key] if job.arrays is not None else np.stack([job.source[i][key] for i in range(len(job.source))])
     )
-    if job.experiment.task.quantile_levels:
-        raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
-    outputs = max(len(job.experiment.task.classes), 1)
-    values = np.full((len(model.id), outputs), np.nan)
+    judged = np.stack([case[key] for case in cases]) if cases is not None else None
+    return {name: _reference(job, fit, inputs, split, model, judged) for name, fit in named.items()}
+
+
+def _reference(
+    job: Job, fit: Callable, inputs: np.ndarray, split: str, model: Predictions, judged: np.ndarray | None
+) -> Predictions:
+    """What one reference model predicts for the cases of `model`; `judged`: the inputs of cases from elsewhere."""
+    values = np.full((len(model.id), max(len(job.experiment.task.classes), 1)), np.nan)
     if split == "out_of_fold":
         position = {name: row for row, name in enumerate(model.id)}
         ids = np.asarray(job.dataset.index.id)[job.partition.development]
@@ -155,8 +162,8 @@ def reference(job: Job, split: str, model: Predictions, cases: Sequence[Any] | N
             values[rows] = fit(inputs[part.train], job.targets[part.train], inputs[part.held_out])
     else:
         (part,) = job.partition.parts
-        judged = np.stack([case[key] for case in cases]) if cases is not None else inputs[part.validation]
-        values[:] = fit(inputs[part.train], job.targets[part.train], judged)
+        asked = inputs[part.validation] if judged is None else judged
+        values[:] = fit(inputs[part.train], job.targets[part.train], asked)
     none = np.array([-1])
     return Predictions(
         model.id, model.group, model.target, values[None], none, none, model.fold, model.kind, model.classes
@@ -170,7 +177,7 @@ def judge(
     name: str,
     run: Path,
     about: dict[str, Any],
-    compared: Predictions | None = None,
+    compared: dict[str, Predictions] | None = None,
     opening: Opening | None = None,
 ) -> dict[str, Any]:
     """Evaluate predictions under the plan, and write `predictions/<name>.csv` and `evaluation/<name>.json`.
@@ -182,10 +189,11 @@ def judge(
         name: the split, or `external_<data>`.
         run: the run folder.
         about: facts for the head of the table.
-        compared: the reference model's predictions of the same cases.
+        compared: the reference models' predictions of the same cases, by name.
         opening: of the test set.
     """
     settings = experiment.evaluation
+    first, *others = compared or {"": None}
     result = evaluate(
         predictions,
         positive=_positive(experiment),
@@ -193,8 +201,9 @@ def judge(
         primary=settings.primary,
         resamples=settings.resamples,
         seed=experiment.seed,
-        reference=compared,
-        reference_name=baselines.name(settings.reference) if compared is not None else "",
+        reference=compared[first] if compared else None,
+        reference_name=first,
+        further={other: compared[other] for other in others} if compared else None,
         margin=settings.margin,
         prevalences=settings.prevalences,
         decision_thresholds=(settings.decision_threshold,),
@@ -229,10 +238,12 @@ def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
     return Predictions(
         id=np.asarray(index.id)[development],
         group=np.asarray(index.group)[development],
-        target=job.targets[rows],
+        target=judged(job.experiment.task, job.targets[rows]),
         kind=job.experiment.task.kind,
         classes=job.experiment.task.classes,
         quantiles=job.experiment.task.quantile_levels,
+        times=job.experiment.task.times,
+        horizons=job.experiment.task.horizons,
         attributes={name: np.asarray(values)[development] for name, values in index.attributes.items()},
         **members,
     )

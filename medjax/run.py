@@ -194,7 +194,7 @@ def _predict_development(work: Job, model: Predictor, split: str) -> Predictions
 
 def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
     predictions = _predict_development(work, model, split)
-    compared = results.reference(work, split, predictions)
+    compared = results.references(work, split, predictions)
     about = facts.about(work.experiment, model.record)
     return results.judge(work.experiment, plan, predictions, split, run, about, compared)
 
@@ -204,7 +204,7 @@ def _judge_test(work: Job, model: Predictor, plan: Plan, run: Path, command: str
     cases = [source[i] for i in range(len(source))]
     prepared = [work.source.pipeline(case) for case in cases]
     predictions = model.predict(cases)
-    compared = results.reference(work, "test", predictions, prepared)
+    compared = results.references(work, "test", predictions, prepared)
     about = facts.about(work.experiment, model.record)
     return results.judge(work.experiment, plan, predictions, "test", run, about, compared, opened)
 

@@ -4,6 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -42,6 +43,27 @@ def test_ridge_regression_is_scikit_learn_s_pipeline_on_known_targets(table):
     expected = reference(Ridge(alpha=3.0)).fit(x[:400][known], y[:400][known]).predict(x[400:])
     out = baselines.ridge_regression(x[:400], unknown, x[400:], regularisation=3.0)
     np.testing.assert_allclose(out[:, 0], expected, rtol=1e-5)
+
+
+def test_gradient_boosting_is_scikit_learn_s_and_takes_missing_values(table):
+    x, y = table
+    few = {"max_iter": 10, "random_state": 0, "early_stopping": False}
+    expected = HistGradientBoostingClassifier(**few).fit(x[:400], y[:400]).predict_proba(x[400:])
+    np.testing.assert_allclose(baselines.gradient_boosting(x[:400], y[:400], x[400:], iterations=10), expected)
+    value = np.where(np.arange(400) % 7 == 0, np.nan, y[:400].astype(float))
+    known = ~np.isnan(value)
+    expected = HistGradientBoostingRegressor(**few).fit(x[:400][known], value[known]).predict(x[400:])
+    out = baselines.gradient_boosting_regression(x[:400], value, x[400:], iterations=10)
+    np.testing.assert_allclose(out[:, 0], expected)
+
+
+def test_two_references_of_one_name_are_refused():
+    both = baselines.logistic_regression, baselines.gradient_boosting
+    assert list(baselines.references(both)) == ["logistic regression", "gradient boosting"]
+    assert list(baselines.references(both[0])) == ["logistic regression"]
+    assert baselines.references(None) == {}
+    with pytest.raises(InputError, match="'logistic regression' twice"):
+        baselines.references((*both, partial(both[0], regularisation=2.0)))
 
 
 def test_images_are_flattened_and_labels_keep_their_column():
@@ -86,7 +108,7 @@ def test_the_reference_never_sees_the_cases_that_it_predicts(small):
         index.id[rows], index.group[rows], work.targets[rows], np.full((1, len(rows), 2), 0.5), none, none,
         work.partition.assignment[rows], "probability", work.experiment.task.classes,
     )  # fmt: skip
-    out = results.reference(work, "out_of_fold", model)
+    (out,) = results.references(work, "out_of_fold", model).values()
     assert len(seen) == 2
     x = work.arrays["table"]
     for part, (train, targets, cases) in zip(work.partition.parts, seen, strict=True):

@@ -1,6 +1,7 @@
 """From predictions to the content of evaluation/<split>.json."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +15,8 @@ from medjax.evidence.measures import class_entries, entry, metric_entries, point
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
 from medjax.evidence.sample_size import non_inferiority
 from medjax.evidence.sections import calibration_bands, sections
-from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
+from medjax.evidence.setting import Setting, lower_is_better, no_direction
+from medjax.evidence.survival_groups import follow_up, survival_sections
 from medjax.metrics import classification
 
 
@@ -30,6 +32,7 @@ def evaluate(
     reference: Predictions | None = None,
     reference_threshold: float | int | None = None,
     reference_name: str = "reference",
+    further: Mapping[str, Predictions] | None = None,
     margin: float | int | None = None,
     prevalences: tuple[float, ...] = (),
     decision_thresholds: tuple[float, ...] = (0.1,),
@@ -39,8 +42,10 @@ def evaluate(
     The estimate is that of the ensemble (mean over seeds); `seeds` is the spread of single seeds. Two classes need
     `positive`, the index of the positive class; with more classes it is None and metrics are macro averages. "Positive"
     means probability >= `threshold`, which was chosen on validation data; of several labels it is one number for all.
-    `margin` (>= 0, on the scale of the primary metric) was stated beforehand. Raises InputError where the primary metric is unknown or undefined, or where the
-    reference has other cases.
+    `margin` (>= 0, on the scale of the primary metric) was stated beforehand. `further` names references beside the first;
+    each has its own metrics and paired differences, whose intervals are not adjusted for their number: what is claimed
+    against every one of them needs no adjustment. Raises InputError where the primary metric is unknown or undefined, or
+    where a reference has other cases.
     """
     seeds = len(predictions.seed)
     if predictions.kind == "probability" and len(predictions.classes) == 2 and positive is None:
@@ -70,6 +75,8 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         quantiles=predictions.quantiles,
+        times=predictions.times,
+        horizons=predictions.horizons,
     )
     _check_primary(primary, setting)
     result: dict = {
@@ -86,6 +93,8 @@ def evaluate(
     if setting.kind in ("probability", "grade"):
         result |= _classification(mean, setting, prevalences, decision_thresholds)
     result |= sections(predictions, mean, setting, primary)
+    if setting.kind == "survival":
+        result["survival"] = survival_sections(mean, setting)
     if setting.kind == "labels":
         result |= {"threshold": setting.threshold, "classes": label_entries(mean, setting)}
     if reference is not None:
@@ -93,6 +102,16 @@ def evaluate(
         other = _with_threshold(setting, reference_threshold)
         result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other)}
         result["comparison"] = _compare(predictions, reference, setting, other, primary, margin)
+        more = {name: aligned(one, predictions) for name, one in (further or {}).items()}
+        if more:
+            result["further_references"] = [
+                {
+                    "name": name,
+                    "metrics": metric_entries(one, setting),
+                    "comparison": _compare(predictions, one, setting, setting, primary, margin),
+                }
+                for name, one in more.items()
+            ]
     elif (alone := result["metrics"][primary])["low"] is not None:
         # From the interval's length, as if it were symmetric: how far a fixed, say a published, value must lie away.
         error = (alone["high"] - alone["low"]) / (2 * intervals.normal_quantile(level))
@@ -109,8 +128,15 @@ def _with_threshold(setting: Setting, threshold: float | int | None) -> Setting:
 def _check_primary(primary: str, setting: Setting) -> None:
     if primary not in setting.names:
         raise InputError(f"evaluation: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
-    if primary in NO_DIRECTION:
+    if no_direction(primary):
         raise InputError(f"evaluation: neither more nor less {primary!r} is better by itself; it cannot be primary")
+    if setting.kind == "survival":
+        if not math.isfinite(float(point(primary, np.zeros((len(setting.target), _columns(setting))), setting)(None))):
+            raise InputError(
+                f"evaluation: {primary} is the primary metric, but it is undefined for these cases: too few events, or "
+                "nobody is watched that long; check the split, or choose a smaller task.until"
+            )
+        return
     if setting.kind == "value":
         return
     if setting.kind == "labels":
@@ -131,6 +157,11 @@ def _check_primary(primary: str, setting: Setting) -> None:
         raise InputError("evaluation: AUROC is the primary metric, but no fold holds both classes; use fewer folds")
 
 
+def _columns(setting: Setting) -> int:
+    """How many outputs survival predictions have."""
+    return max(len(setting.classes), 1) * (1 + len(setting.times))
+
+
 def _counts(setting: Setting) -> dict:
     counts: dict = {"cases": len(setting.target), "patients": int(setting.patient.max()) + 1}
     counts["cases_are_patients"] = counts["cases"] == counts["patients"]
@@ -138,6 +169,8 @@ def _counts(setting: Setting) -> dict:
         counts["folds"] = len(np.unique(setting.fold))
     if setting.kind == "labels":
         counts["classes"] = label_counts(setting)
+    if setting.kind == "survival":
+        counts |= follow_up(setting)
     if setting.kind in ("probability", "grade"):
         counts["classes"] = {
             name: {
@@ -235,7 +268,7 @@ def _compare(
         found = difference_interval(difference, setting.level)
         result[name] = entry(found, cases, patients)
         if name == primary:
-            better = primary not in LOWER_IS_BETTER
+            better = not lower_is_better(primary)
             detectable = comparison.smallest_detectable(difference.error)
             result[name] |= {
                 "verdict": comparison.verdict(found, margin, higher_is_better=better),

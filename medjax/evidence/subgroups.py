@@ -15,7 +15,7 @@ from medjax.evidence.attribute_groups import Groups, attribute_groups
 from medjax.evidence.group_gaps import Compared, Rows, compare_groups, part
 from medjax.evidence.measures import entry, metric_entries, warnings
 from medjax.evidence.predictions import Predictions, ensemble, known, select
-from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
+from medjax.evidence.setting import Setting, lower_is_better, no_direction
 from medjax.metrics import multi_label
 
 FEWEST = 10  # patients with the event, and without it
@@ -65,8 +65,10 @@ def subgroups(
         resamples=resamples,
         seed=seed,
         quantiles=predictions.quantiles,
+        times=predictions.times,
+        horizons=predictions.horizons,
     )
-    if primary not in setting.names or primary in NO_DIRECTION:
+    if primary not in setting.names or no_direction(primary):
         raise InputError(f"subgroups: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
     return {
         "primary": primary,
@@ -176,7 +178,7 @@ def _worst(groups: dict, compared: Compared, setting: Setting, judged: dict[str,
     metrics = compared.joint_metric
     if len(metrics) < 2:
         return {"reason": "fewer than two groups can be judged"}
-    sign = 1 if primary in LOWER_IS_BETTER else -1
+    sign = 1 if lower_is_better(primary) else -1
     name = max(sorted(metrics), key=lambda group: sign * metrics[group].estimate)
     rows, adjusted = judged[name], f"; adjusted for {len(metrics)} groups (max-T)"
     result: dict = {"group": name, "groups": len(metrics)}

@@ -87,9 +87,6 @@ def without(predictions: Predictions, ids: Sequence[str], **arguments: Any) -> d
         return result | {"reason": "no suspect among the judged cases"}
     if left_out == len(suspect):
         return result | {"reason": "every judged case is suspect"}
-    reference = arguments.pop("reference", None)
-    if reference is not None:
-        arguments["reference"] = select(reference, np.flatnonzero(~np.isin(reference.id, predictions.id[suspect])))
     try:
         result["without"] = evaluate(select(predictions, np.flatnonzero(~suspect)), **arguments)
     except ValueError as error:  # such as a class that only suspects have

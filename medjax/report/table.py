@@ -1,6 +1,7 @@
 """The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
 
 from medjax.report import formats
+from medjax.report.beside import compared, references
 
 LABELS_SHOWN = 20  # of more labels the rest is in the JSON only
 _ENOUGH = 30  # patients with and without a label
@@ -82,17 +83,16 @@ def row_label(name: str, evaluation: dict) -> str:
 def _body(evaluation: dict, header: dict) -> list[str]:
     seeds = header.get("seeds", evaluation.get("counts", {}).get("seeds"))
     ours = f"{header.get('name', 'medjax')}" + (f" ({seeds} seed{'s' * (seeds != 1)})" if seeds else "")
-    reference, compared = evaluation.get("reference", {}), evaluation.get("comparison", {})
-    other = reference.get("name", "reference") if reference else ""
-    lines = [formats.row("", ours, other, "paired difference" if compared else "")]
+    first, *others = references(evaluation) or [{"name": "", "metrics": {}, "comparison": {}}]
+    lines = [formats.row("", ours, first["name"], "paired difference" if first["comparison"] else "")]
     metrics = evaluation.get("metrics", {})
     primary = evaluation.get("primary")
     for name in sorted(metrics, key=lambda name: name != primary):
-        entry, difference = metrics[name], compared.get("predictors", {}).get(name)
+        entry, difference = metrics[name], compared(first, name)
         decimals = max(formats.decimals(entry), 3 if name == primary else 2)
         cells = [
             formats.cell(entry, decimals, name),
-            formats.cell(reference.get("metrics", {}).get(name), decimals, name),
+            formats.cell(first["metrics"].get(name), decimals, name),
         ]
         cells.append(formats.cell(difference, max(decimals, 3), name, signed=True))
         lines.append(formats.row(row_label(name, evaluation), *cells))
@@ -102,7 +102,24 @@ def _body(evaluation: dict, header: dict) -> list[str]:
             lines[-1] = formats.row(f"Brier (base rate {formats.fixed(entry['base_rate_alone'], 3)})", *cells)
     for label, entry in extra_rows(evaluation):
         lines.append(formats.row(label, formats.cell(entry, 2 if formats.decimals(entry) < 3 else 3)))
-    return lines + _classes(evaluation)
+    lines += _classes(evaluation)
+    for other in others:
+        lines += _other(other, evaluation)
+    return lines
+
+
+def _other(reference: dict, evaluation: dict) -> list[str]:
+    """A further reference: its metrics, and what ours differ by, in the two columns behind the names."""
+    lines = ["", formats.row("", reference["name"], "paired difference")]
+    primary = evaluation.get("primary")
+    for name in sorted(evaluation.get("metrics", {}), key=lambda name: name != primary):
+        entry, difference = reference["metrics"].get(name), compared(reference, name)
+        decimals = max(formats.decimals(entry or {}), 3 if name == primary else 2)
+        cells = formats.cell(entry, decimals, name), formats.cell(difference, max(decimals, 3), name, signed=True)
+        lines.append(formats.row(row_label(name, evaluation), *cells))
+        if name == primary and "verdict" in difference:
+            lines.append(formats.row("", "", formats.short(difference["verdict"])))
+    return lines
 
 
 def extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
@@ -169,10 +186,15 @@ def _below(evaluation: dict, header: dict) -> list[str]:
         ends = (formats.number(folds[end], 3, primary) for end in ("minimum", "maximum"))
         spread.append("folds: min {}, max {}".format(*ends))
     lines += formats.wrap("; ".join(spread)) if spread else []
-    methods = evaluation.get("comparison", {}).get("methods", {}).get(primary)
-    if methods and methods.get("low") is not None:
-        cell = formats.cell(methods, 3, primary, signed=True)
-        lines += formats.wrap(f"As methods (single models; patients and seeds vary), {label} difference: {cell}")
+    several = references(evaluation)
+    for reference in several:
+        methods = reference["comparison"].get("methods", {}).get(primary)
+        if methods and methods.get("low") is not None:
+            cell = formats.cell(methods, 3, primary, signed=True)
+            beside = f" to {reference['name']}" if len(several) > 1 else ""
+            lines += formats.wrap(
+                f"As methods (single models; patients and seeds vary), {label} difference{beside}: {cell}"
+            )
     lines += _matrix(evaluation) + formats.wrap(chosen_words(evaluation)) + _rules(evaluation) + _reserved(evaluation)
     groups: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
@@ -184,19 +206,18 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     lines += formats.wrap(
         f"Intervals: {level}; conditional on {condition}, training-set variation not included. {methods_text}"
     )
-    compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary, {})
-    detectable = compared.get("smallest_detectable_difference")
+    nearest = compared(several[0], primary) if several else {}
+    to = f" to {several[0]['name']}" if len(several) > 1 else ""
+    detectable = nearest.get("smallest_detectable_difference")
     closing = ""
     if detectable:
-        closing = (
-            f"Smallest {label} difference detectable here with power .80: {formats.number(detectable, 3, primary)}. "
-        )
+        closing = f"Smallest {label} difference{to} detectable here with power .80: {formats.number(detectable, 3, primary)}. "
     elif alone := evaluation.get("smallest_detectable_difference"):
         closing = (
             f"Smallest {label} difference to a fixed value, such as a published one, detectable here with power .80: about "
             f"{formats.number(alone, 2, primary) if primary in formats.UNBOUNDED else formats.rough(alone)}. "
         )
-    needed = compared.get("needed_for_non_inferiority", {})
+    needed = nearest.get("needed_for_non_inferiority", {})
     if needed.get("patients"):
         closing += (
             f"Patients that equal models need for non-inferiority within {formats.short(format(needed['margin'], 'g'))}: "

@@ -111,6 +111,17 @@ def test_without_a_reference_the_smallest_difference_to_a_fixed_value_is_told():
     )
 
 
+def test_each_further_reference_is_compared_as_if_it_were_the_only_one():
+    ours, one, two = binary(), binary(seed=7), binary(seed=8)
+    shuffled = select(two, np.random.default_rng(0).permutation(200))
+    both = strict(evaluate(ours, positive=1, reference=one, further={"two": shuffled}, margin=0.05, resamples=50))
+    alone = evaluate(ours, positive=1, reference=two, reference_name="two", margin=0.05, resamples=50)
+    assert both["further_references"] == [{**alone["reference"], "comparison": alone["comparison"]}]
+    assert both["comparison"] == evaluate(ours, positive=1, reference=one, margin=0.05, resamples=50)["comparison"]
+    with pytest.raises(InputError, match="lacks 100 cases"):
+        evaluate(ours, positive=1, reference=one, further={"two": select(two, np.arange(100))}, resamples=50)
+
+
 def test_order_of_cases_changes_nothing():
     predictions = binary()
     shuffled = select(predictions, np.random.default_rng(0).permutation(200))

@@ -73,6 +73,13 @@ def test_binary_table_says_what_a_reader_needs():
     assert "equal models need for non-inferiority within .02:" in " ".join(text.split())
     assert max(len(line) for line in text.splitlines()) <= 110
     entry = evaluation["metrics"]["sensitivity"]
+    second = {**evaluation["reference"], "name": "a forest", "comparison": evaluation["comparison"]}
+    two = table.results_table({**evaluation, "further_references": [second]}, header).splitlines()
+    begin = next(row for row, line in enumerate(two) if line.split() == ["a", "forest", "paired", "difference"])
+    assert two[begin + 1].startswith("AUROC  [primary]")
+    assert formats.cell(evaluation["comparison"]["predictors"]["auroc"], 3, "auroc", signed=True) in two[begin + 1]
+    assert sum("difference to a forest" in line for line in two) == 1
+    assert [line for line in two if line in text.splitlines()][:begin] == two[:begin]
     assert f"{entry['numerator']}/{entry['denominator']}" in text
     assert text.isascii()
 

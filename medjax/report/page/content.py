@@ -3,6 +3,7 @@
 from typing import Any
 
 from medjax.report import formats
+from medjax.report.beside import compared, references
 from medjax.report.page import cases, deep, flow, learning, plots, sections, slider, summary, tables
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
@@ -75,12 +76,13 @@ def figures(content: dict[str, Any]) -> list[Drawn]:
 def _facts(run: RunFolder) -> list[tuple[str, str]]:
     evaluation, primary = run.evaluation, str(run.evaluation.get("primary", ""))
     counts = evaluation.get("counts", {})
-    compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary, {})
     unknown = isinstance(evaluation.get("about", {}).get("patients"), str)
     who = f"{count(counts.get('cases'), 'case')}, patients unknown" if unknown else (
         f"{count(counts.get('patients'), 'patient')}, {count(counts.get('cases'), 'case')}"
     )  # fmt: skip
-    verdict, level = compared.get("verdict"), f"{100 * evaluation.get('level', 0.95):g}"
+    verdicts = [(compared(one, primary).get("verdict"), one["name"]) for one in references(evaluation)]
+    verdict = "; ".join(f"{said} (beside {name})" for said, name in verdicts if said)
+    level = f"{100 * evaluation.get('level', 0.95):g}"
     opened = "never opened" if "test" in run.record.get("data", {}).get("cases", {}) else "none"
     opened = f"opened {count(len(run.openings), 'time')} by this run" if run.openings else opened
     opened = "ledger damaged" if run.damaged else opened
@@ -91,10 +93,7 @@ def _facts(run: RunFolder) -> list[tuple[str, str]]:
             f"{metric(primary)} (primary), {level} % interval",
             value(evaluation.get("metrics", {}).get(primary), primary),
         ),
-        (
-            "Verdict",
-            f"{verdict} (beside {evaluation.get('reference', {}).get('name')})" if verdict else "nothing compared",
-        ),
+        ("Verdict", verdict or "nothing compared"),
         ("Test set", opened),
     ]
 
@@ -245,7 +244,8 @@ def _provenance(run: RunFolder) -> list[list[str]]:
     scores = f"predictions/{run.split}.csv"
     rows = [
         ["data flow, Table 1", f"record.json (data, audit), evaluation/*.json (counts), {scores}"],
-        ["results, differences, confusion matrix", f"{where} (metrics, reference, comparison, confusion_matrix)"],
+        ["results, differences, confusion matrix", f"{where} (metrics, reference, comparison, "
+         "further_references, confusion_matrix)"],
         ["ROC, precision-recall, reliability", f"{scores}, mean over the seeds; bands drawn for this page with the run's seed"],
         ["decision curve", f"{where} (decision_curve)" if run.evaluation.get("decision_curve") else f"{scores}, computed "
          "for this page"],

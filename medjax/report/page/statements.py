@@ -5,6 +5,7 @@ A topic that the run folder does not answer is absent; nothing is guessed.
 
 from typing import Any
 
+from medjax.report.beside import compared, references
 from medjax.report.page import flow
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.wording import count, duration, interval, metric, percent, setting, validation
@@ -138,7 +139,8 @@ def _judging(run: RunFolder) -> Statements:
         texts["threshold"] = f"Threshold {evaluation['threshold']:.4g}, {where}, then frozen."
     reference = settings.get("reference")
     if reference:
-        texts["reference"] = f"Compared on the same cases with {setting(reference)}"
+        several = reference if isinstance(reference, list) else [reference]
+        texts["reference"] = f"Compared on the same cases with {' and '.join(setting(one) for one in several)}"
         texts["reference"] += f", margin {settings['margin']:g}." if settings.get("margin") is not None else "."
     kind = validation(run)
     texts["internal" if kind.startswith("internal") else "external"] = f"{kind[0].upper()}{kind[1:]}."
@@ -168,10 +170,14 @@ def _results(run: RunFolder) -> Statements:
             texts["accuracy"] += f" {text} {interval(evaluation['metrics'][name], name)};"
     if "accuracy" in texts:
         texts["accuracy"] = texts["accuracy"].rstrip(";") + "."
-    compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary)
-    if compared:
-        texts["comparison"] = f"Difference to {evaluation.get('reference', {}).get('name')}: "
-        texts["comparison"] += f"{interval(compared, primary, signed=True)}, {compared.get('verdict')}."
+    differences = [(one["name"], compared(one, primary)) for one in references(evaluation)]
+    told = [
+        f"Difference to {name}: {interval(found, primary, signed=True)}, {found.get('verdict')}."
+        for name, found in differences
+        if found
+    ]
+    if told:
+        texts["comparison"] = " ".join(told)
     if counts.get("prevalence") is not None:
         texts["prevalence"] = f"Prevalence of {counts.get('positive')}: {percent(counts['prevalence'])}."
     return texts

@@ -1,5 +1,6 @@
 """The first paragraph of the page: what was judged, how, with what result, and what it does not show."""
 
+from medjax.report.beside import compared, references
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.wording import UNKNOWN, count, interval, metric, validation
 
@@ -43,14 +44,14 @@ def sentences(run: RunFolder) -> list[str]:
     warned = (entry or {}).get("warning")
     if warned:
         text.append(f"Warning: {warned}.")
-    compared = evaluation.get("comparison", {}).get("predictors", {}).get(primary)
-    if compared:
-        other = evaluation.get("reference", {}).get("name", "the reference")
-        text.append(
-            f"Beside {other} on the same cases the verdict is: {compared.get('verdict', UNKNOWN)} "
-            f"(difference {interval(compared, primary, signed=True, brackets=False)})."
-        )
-    else:
+    differences = [(one["name"], compared(one, primary)) for one in references(evaluation)]
+    for name, found in differences:
+        if found:
+            text.append(
+                f"Beside {name} on the same cases the verdict is: {found.get('verdict', UNKNOWN)} "
+                f"(difference {interval(found, primary, signed=True, brackets=False)})."
+            )
+    if not any(found for _, found in differences):
         text.append("No other model was judged on the same cases, so there is no verdict.")
     text.append(openings(run))
     for key, word in (("leak", "Leak"), ("unchecked", "Not checked")):

@@ -7,6 +7,7 @@ import numpy as np
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions
 from medjax.report import formats
+from medjax.report.beside import compared, references
 from medjax.report.page import flow
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.wording import UNKNOWN, count, metric, percent, value
@@ -145,26 +146,22 @@ def _numbers(texts: list[str]) -> np.ndarray | None:
 
 
 def results(run: RunFolder) -> Table:
-    """Every metric with its interval, beside the reference; the methods of the intervals and the warnings as notes."""
+    """Every metric with its interval, beside each reference; the methods of the intervals and the warnings as notes."""
     evaluation = run.evaluation
-    reference, compared = evaluation.get("reference", {}), evaluation.get("comparison", {}).get("predictors", {})
+    others = references(evaluation)
     notes: list[str] = []
-    head = [
-        "metric",
-        "this run",
-        *([str(reference.get("name", "reference")), "paired difference"] if reference else []),
-    ]
+    head = ["metric", "this run", *(text for one in others for text in (str(one["name"]), "paired difference"))]
     head += ["single seeds, mean (sd)", "notes"]
     rows, primary = [], evaluation.get("primary")
     for name in sorted(evaluation.get("metrics", {}), key=lambda name: name != primary):
-        entry, difference = evaluation["metrics"][name], compared.get(name)
+        entry, differences = evaluation["metrics"][name], [compared(one, name) for one in others]
         cells = [row_label(name, evaluation).replace("  [", " ["), value(entry, name)]
-        if reference:
-            cells.append(value(reference.get("metrics", {}).get(name), name))
-            cells.append(value(difference, name, signed=True) if difference else UNKNOWN)
-            if name == primary and difference and difference.get("verdict"):
+        for one, difference in zip(others, differences, strict=True):
+            cells.append(value(one["metrics"].get(name), name))
+            cells.append(value(difference, name, signed=True))
+            if name == primary and difference.get("verdict"):
                 cells[-1] += f": {difference['verdict']}"
-        cells += [_seeds(entry, name), _notes(notes, entry, difference)]
+        cells += [_seeds(entry, name), _notes(notes, entry, *differences)]
         rows.append(cells)
         if "base_rate_alone" in entry:
             rows[-1][0] += f" (base rate alone {formats.fixed(entry['base_rate_alone'], 3)})"
@@ -172,11 +169,12 @@ def results(run: RunFolder) -> Table:
     for label, entry in extra_rows(evaluation):
         above = above if label.startswith(" ") else label  # an indented label goes on from the one above
         name = f"{above},{label[1:]}" if label.startswith(" ") else label
-        rows.append([name, value(entry), *(["", ""] if reference else []), "", _notes(notes, entry)])
-    methods = compared and evaluation["comparison"].get("methods", {}).get(primary)
-    if methods:
+        rows.append([name, value(entry), *[""] * 2 * len(others), "", _notes(notes, entry)])
+    methods = [one["comparison"].get("methods", {}).get(primary) for one in others]
+    if any(methods):
         label = f"{metric(str(primary))} as methods (single models; patients and seeds vary)"
-        rows.append([label, "", "", value(methods, str(primary), signed=True), "", _notes(notes, methods)])
+        cells = [text for one in methods for text in ("", value(one, str(primary), signed=True) if one else "")]
+        rows.append([label, "", *cells, "", _notes(notes, *methods)])
     level = f"{100 * evaluation.get('level', 0.95):g} %"
     caption = f"Results: estimate ({level} interval) and, for shares, numerator/denominator"
     condition = evaluation.get("conditional_on", "the trained models")

@@ -32,6 +32,19 @@ def test_results_hold_every_metric_with_interval_reference_and_notes(binary):
     assert any(text.startswith("AUROC: with fewer than 200") for text in formats.warnings(run.evaluation))
 
 
+def test_every_reference_has_its_columns_and_its_sentence(binary):
+    path = binary / "evaluation/test.json"
+    evaluation = json.loads(path.read_text())
+    second = {**evaluation["reference"], "name": "a forest", "comparison": evaluation["comparison"]}
+    path.write_text(json.dumps(evaluation | {"further_references": [second]}))
+    run = read(binary)
+    found = tables.results(run)
+    assert found["head"][2:6] == ["logistic regression", "paired difference", "a forest", "paired difference"]
+    assert {len(row) for row in found["rows"]} == {8}
+    assert all(row[2:4] == row[4:6] for row in found["rows"])
+    assert sum("Beside a forest on the same cases" in text for text in summary.sentences(run)) == 1
+
+
 def test_what_is_absent_is_not_reported_and_never_invented(binary):
     path = binary / "evaluation/test.json"
     evaluation = json.loads(path.read_text())
