@@ -19,6 +19,7 @@ PRIMARY = {
     "labels": "auroc",
     "grade": "quadratic_weighted_kappa",
     "value": "mean_absolute_error",
+    "segmentation": "dice",
 }
 
 
