@@ -8,7 +8,7 @@ from medjax.evidence import calibration
 from medjax.evidence.agreement import agreement
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions, ensemble, known, select
-from medjax.report.page import curves, figures
+from medjax.report.page import curves, figures, time_to_event
 from medjax.report.page.curves import Curve
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
@@ -26,6 +26,8 @@ def evaluated(run: RunFolder) -> list[Drawn]:
     level, seed = float(run.evaluation.get("level", 0.95)), int(run.record.get("seed", 0))
     if predictions.kind == "value":
         return _values(run, predictions, level, seed)
+    if predictions.kind == "survival":
+        return time_to_event.figures(run)
     found = _ranking(run, predictions, level, seed)
     positive = _positive(run, predictions)
     if positive is not None:
