@@ -15,6 +15,7 @@ from medjax.verbs import (
     new_command,
     predict_command,
     report_command,
+    treatment_command,
 )
 
 MISTAKE, INTERRUPTED = 2, 143
@@ -121,6 +122,17 @@ def parser() -> argparse.ArgumentParser:
         help="of times to an event: judge the curves at this time; repeatable (those of the first run)",
     )  # fmt: skip
     sub.add_argument("--out", type=Path, help="JSON file to write the comparison to")
+
+    sub = verb(
+        "treatment", treatment_command, "value a survival run's recommendation: treat whoever it predicts to gain"
+    )
+    sub.add_argument("run", type=Path, help="run folder of a survival task on a table")
+    sub.add_argument("--column", required=True, help="the input that says who was treated, 1 or 0")
+    sub.add_argument("--split", default="validation", help="validation (default) or test, which opens the sealed set")
+    sub.add_argument("--until", type=float, help="up to which time the mean counts (the task's until)")
+    sub.add_argument(
+        "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
+    )
 
     sub = verb("report", report_command, "write report.html, a model card and reporting checklists into a run folder")
     sub.add_argument("run", type=Path, help="run folder")

@@ -93,6 +93,23 @@ def compare_command(arguments: argparse.Namespace) -> None:
     print(contest_table(result))
 
 
+def treatment_command(arguments: argparse.Namespace) -> None:
+    """Value the rule to treat whoever the models predict to gain."""
+    from medjax import treatment
+    from medjax.report.treatment_table import treatment_table
+
+    _keep_compilations()
+    result = treatment.treatment(
+        arguments.run,
+        arguments.column,
+        arguments.split,
+        until=arguments.until,
+        data_dir=arguments.data_dir,
+        config_file=arguments.config,
+    )
+    print(treatment_table(result))
+
+
 def report_command(arguments: argparse.Namespace) -> None:
     """Write a run's report, model card and checklists into its folder."""
     from medjax.report import page

@@ -12,7 +12,7 @@ LONGEST = 450  # lines of a file
 ROOMS = [
     "errors", "config", "keys", "metrics", "losses", "survival_losses", "data", "preprocess", "augment", "models", "tasks", "experiment",
     "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "reserved", "results", "external", "report", "facts",
-    "fit", "run", "learning", "judge", "suspects", "new", "verbs", "cli", "__main__",
+    "fit", "run", "learning", "judge", "suspects", "treatment", "new", "verbs", "cli", "__main__",
 ]  # fmt: skip
 
 
