@@ -13,6 +13,7 @@ from medjax.data.origin import Origin
 from medjax.data.split import Folds, LeaveOneOut, Splits
 from medjax.errors import InputError
 from medjax.metrics.threshold_rules import valid_rule
+from medjax.models.columns import column_sizes
 from medjax.tasks import Task
 
 
@@ -216,8 +217,13 @@ class Experiment:
     seed: int = 0
 
 
-def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
-    """Fill in what follows from the data set (classes, number of outputs) and refuse settings that contradict.
+def resolve(experiment: Experiment, classes: tuple[str, ...], columns: tuple[str, ...] = ()) -> Experiment:
+    """Fill in what follows from the data set (classes, outputs, columns) and refuse settings that contradict.
+
+    Args:
+        experiment: as a configuration gives it.
+        classes: of the data set.
+        columns: names of the numbers of its table.
 
     Raises:
         InputError: naming the key.
@@ -287,4 +293,7 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
     if not 0 < experiment.optimizer.learning_rate < float("inf"):
         raise InputError(f"optimizer.learning_rate {experiment.optimizer.learning_rate} must be positive")
     model = experiment.model.clone(outputs=task.outputs) if outputs == 0 else experiment.model
+    if columns and getattr(model, "columns", None) == ():
+        seen = [name for name in columns if name not in experiment.data.exclude]
+        model = model.clone(columns=column_sizes(seen))
     return replace(experiment, task=task, model=model)

@@ -96,7 +96,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         InputError: whatever is wrong with the experiment or the data, by its key or case.
     """
     dataset = datasets.prepare(experiment.data.name, data_dir, experiment.data.origin)
-    experiment = resolve(experiment, dataset.classes)
+    experiment = resolve(experiment, dataset.classes, dataset.columns)
     keys = (*experiment.data.inputs, *experiment.task.targets)
     for key in keys:
         if key not in (*dataset.inputs, *dataset.targets):

@@ -20,6 +20,7 @@ PRIMARY = {
     "labels": "auroc",
     "grade": "quadratic_weighted_kappa",
     "value": "mean_absolute_error",
+    "segmentation": "dice",
     "survival": "concordance_index",
 }
 

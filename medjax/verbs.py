@@ -133,6 +133,8 @@ def predict_command(arguments: argparse.Namespace) -> None:
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     text = external.prediction_csv(model, model.predict(external.read_inputs(model, arguments.inputs)))
+    for note in external.unknown_levels(model, arguments.inputs):
+        print(f"warning: {note}", file=sys.stderr)
     if arguments.out is None:
         print(text, end="")
         return

@@ -88,11 +88,14 @@ def check_case(case: Mapping[str, Any], *, where: str) -> None:
 
 
 def check_label(case: Mapping[str, Any], classes: int, where: str) -> None:
-    """Check that the label names one of the classes, or that there is one entry of `labels` or `soft_label` for each.
+    """Check that labels name one of the classes, or that there is one entry of `labels` or `soft_label` for each.
 
     Raises:
-        InputError: the label is out of range, or `labels` or `soft_label` has another length.
+        InputError: the label, or one in `segmentation`, is out of range; `labels` or `soft_label` has another length.
     """
+    if "segmentation" in case and (highest := int(case["segmentation"].max())) >= classes:
+        what = f"{highest} is out of range; {classes} classes with the background are 0 to {classes - 1}"
+        raise _wrong(case, where, "segmentation", what)
     if "label" in case and not 0 <= case["label"] < classes:
         raise _wrong(
             case,

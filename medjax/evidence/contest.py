@@ -170,6 +170,7 @@ def _settings(
         quantiles=base.quantiles,
         times=base.times,
         horizons=base.horizons,
+        measures=base.measures,
     )
     return {name: replace(setting, threshold=float(at[name])) for name in same}
 
@@ -205,7 +206,7 @@ def _predictors(
     for ours, theirs in pairs:
         setting = settings[ours]
         warning = ""
-        if primary not in NO_HARD_PREDICTIONS and setting.kind not in ("value", "survival"):
+        if primary not in NO_HARD_PREDICTIONS and setting.kind not in ("value", "survival", "segmentation"):
             hard = _hard(same[ours], setting), _hard(same[theirs], settings[theirs])
             differing = np.any((hard[0] != hard[1]).reshape(len(hard[0]), -1), axis=-1)
             patients = count_patients(setting.patient, differing)
@@ -249,6 +250,7 @@ def _mcnemar(same: dict[str, Predictions], settings: dict[str, Setting], pairs: 
         "labels": "several labels a case",
         "value": "a value is not right or wrong",
         "survival": "a risk is not right or wrong",
+        "segmentation": "a mask is not right or wrong",
     }
     if setting.kind in why_not:
         what = why_not[setting.kind]

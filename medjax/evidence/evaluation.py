@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medjax.errors import InputError
-from medjax.evidence import calibration, comparison, decision, intervals, multi_label
+from medjax.evidence import calibration, comparison, decision, intervals, multi_label, segmentation
 from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.difference import between_methods, difference_interval, paired, variation
 from medjax.evidence.intervals import Interval
@@ -77,6 +77,7 @@ def evaluate(
         quantiles=predictions.quantiles,
         times=predictions.times,
         horizons=predictions.horizons,
+        measures=predictions.measures,
     )
     _check_primary(primary, setting)
     result: dict = {
@@ -95,6 +96,8 @@ def evaluate(
     result |= sections(predictions, mean, setting, primary)
     if setting.kind == "survival":
         result["survival"] = survival_sections(mean, setting)
+    if setting.kind == "segmentation":
+        result |= segmentation.sections(predictions, setting)
     if setting.kind == "labels":
         result |= {"threshold": setting.threshold, "classes": label_entries(mean, setting)}
     if reference is not None:
@@ -137,7 +140,7 @@ def _check_primary(primary: str, setting: Setting) -> None:
                 "nobody is watched that long; check the split, or choose a smaller task.until"
             )
         return
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         return
     if setting.kind == "labels":
         found = multi_label.interval("auroc", np.zeros(setting.target.shape), setting)
@@ -171,6 +174,8 @@ def _counts(setting: Setting) -> dict:
         counts["classes"] = label_counts(setting)
     if setting.kind == "survival":
         counts |= follow_up(setting)
+    if setting.kind == "segmentation":
+        counts["classes"] = segmentation.counts(setting)
     if setting.kind in ("probability", "grade"):
         counts["classes"] = {
             name: {

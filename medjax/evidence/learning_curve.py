@@ -28,7 +28,17 @@ FEWEST_SIZES = 4  # one more than the law has parameters
 FEWEST_SEEDS = 3
 FURTHEST = 2.0  # times the largest size: nothing is said beyond
 MISFIT = 0.01  # a law that fits worse than so many of its own samples does not describe the values
-UNBOUNDED = ("mean_squared_error", "mean_absolute_error", "mean_absolute_grade_error", "log_loss", "pinball_loss")
+UNBOUNDED = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_grade_error",
+    "log_loss",
+    "pinball_loss",
+    "hausdorff_95",
+    "mean_surface_distance",
+    "volume_error",
+    "false_lesions",
+)
 BOOTSTRAP = 500  # resamples of patients, where they are too many for a jackknife: only a covariance comes from them
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from medjax.evidence import auprc, auroc, intervals, multi_label, resampling, survival_measures
+from medjax.evidence import auprc, auroc, intervals, multi_label, resampling, segmentation_measures, survival_measures
 from medjax.evidence.intervals import Cases, Interval
 from medjax.evidence.predictions import Predictions, ensemble
 from medjax.evidence.ratios import ratio_of_sums
@@ -69,6 +69,8 @@ def point(name: str, values: Float[np.ndarray, "cases outputs"], setting: Settin
         return multi_label.point(name, values, setting)
     if setting.kind == "survival":
         return survival_measures.point(name, values, setting)
+    if setting.kind == "segmentation":
+        return segmentation_measures.point(name, values, setting)
     if name in QUANTILE:
         per_case = quantile_values(name, values, setting)
         return lambda weights: classification.weighted_mean(per_case, weights)
@@ -118,6 +120,8 @@ def interval(name: str, values: Float[np.ndarray, "cases outputs"], setting: Set
         return multi_label.interval(name, values, setting)
     if setting.kind == "survival":
         return survival_measures.interval(name, values, setting)
+    if setting.kind == "segmentation":
+        return segmentation_measures.interval(name, values, setting)
     score, hard, target = views(values, setting)
     patient, level = setting.patient, setting.level
     drawn = {"level": level, "resamples": setting.resamples, "seed": setting.seed}
@@ -219,7 +223,7 @@ def _heavy_tails(setting: Setting, name: str) -> str:
 
 def _scarce(setting: Setting, name: str) -> str:
     """The warning where a class that this metric rests on has fewer than 30 independent patients."""
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         patients, what = int(setting.patient.max()) + 1, "these cases have"
     elif setting.kind == "labels":
         patients, what = multi_label.scarcest(setting)
@@ -280,6 +284,8 @@ def metric_entries(predictions: Predictions, setting: Setting) -> dict[str, dict
             success, among = counted
             cases, whose = int(among.sum()), intervals.count_patients(setting.patient, among)
             more |= {"numerator": int(success[among].sum()), "denominator": cases}
+        if setting.kind == "segmentation":
+            more |= segmentation_measures.described(name, mean, setting)
         if setting.kind == "survival":
             if (alone := survival_measures.no_skill(name, setting)) is not None:
                 more["one_curve_for_all"] = _number(alone)

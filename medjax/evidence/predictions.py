@@ -21,7 +21,9 @@ class Predictions:
     of ordered classes (-1); "labels", a probability for each of several labels, targets (cases, labels) (NaN); "value", a
     number, and where `quantiles` are named these after it (NaN); "survival", a risk and the survival at `times`, or with
     competing `classes` a risk of each and then the incidence of each at `times`, targets (cases, 2), the time and the
-    number of the event, 0 for censored (NaN), judged at some of these times, the `horizons`. `attributes` are what results are broken down by (sex,
+    number of the event, 0 for censored (NaN), judged at some of these times, the `horizons`; "segmentation", for each of the
+    `classes` (without the background) the `measures` of its mask, some of `medjax.metrics.segmentation.MEASURES` with Dice
+    among them, targets (cases, classes) the true volumes (NaN). `attributes` are what results are broken down by (sex,
     site, ...), as text, "" where unknown.
     """
 
@@ -32,11 +34,12 @@ class Predictions:
     replicate: Int[np.ndarray, " members"] | Int[np.ndarray, "members cases"]
     seed: Int[np.ndarray, " members"]
     fold: Int[np.ndarray, " cases"]
-    kind: Literal["probability", "grade", "labels", "value", "survival"]
+    kind: Literal["probability", "grade", "labels", "value", "survival", "segmentation"]
     classes: tuple[str, ...] = ()
     quantiles: tuple[float, ...] = ()
     times: tuple[float, ...] = ()
     horizons: tuple[float, ...] = ()
+    measures: tuple[str, ...] = ()
     attributes: dict[str, Shaped[np.ndarray, " cases"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,7 +54,8 @@ class Predictions:
             raise InputError("predictions: case ids repeat; give every case its own id")
         if self.values.shape[2] != len(outputs(self)):
             raise InputError(f"predictions: {self.values.shape[2]} outputs where {', '.join(outputs(self))} are named")
-        columns = {"labels": (len(self.classes),), "survival": (2,)}.get(self.kind, ())
+        by_class = (len(self.classes),)
+        columns = {"labels": by_class, "segmentation": by_class, "survival": (2,)}.get(self.kind, ())
         if self.target.shape[1:] != columns:
             raise InputError(f"predictions: targets of shape {self.target.shape} do not fit the kind '{self.kind}'")
         if not np.all(np.isfinite(self.values)):
@@ -74,6 +78,8 @@ def outputs(predictions: Predictions) -> list[str]:
             return ["risk", *(f"survival_{time}" for time in times)]
         risks = [f"risk_{name}" for name in predictions.classes]
         return [*risks, *(f"incidence_{name}_{time}" for name in predictions.classes for time in times)]
+    if predictions.kind == "segmentation":
+        return [f"{measure}_{name}" for name in predictions.classes for measure in predictions.measures]
     return [f"probability_{name}" for name in predictions.classes]
 
 
@@ -131,6 +137,9 @@ def aligned(
             f"{where} has curves at {_shown(other.times)}, not at {_shown(predictions.times)} as {names[1]}; give task.until, "
             "task.points and task.horizons the same values"
         )
+    if other.measures != predictions.measures:
+        told = (", ".join(one.measures) for one in (other, predictions))
+        raise InputError("{} has the measures {}, not {} as {}".format(where, *told, names[1]))
     if other.quantiles != predictions.quantiles:
         raise InputError(f"{where} has quantiles {other.quantiles}, not {predictions.quantiles} as {names[1]}")
     place = {name: k for k, name in enumerate(other.id.tolist())}

@@ -6,6 +6,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from medjax.evidence.intervals import Cases, Patients
+from medjax.metrics.segmentation import MEASURES
 
 LOWER_IS_BETTER = (
     "brier",
@@ -14,6 +15,10 @@ LOWER_IS_BETTER = (
     "mean_absolute_error",
     "mean_absolute_grade_error",
     "pinball_loss",
+    "hausdorff_95",
+    "mean_surface_distance",
+    "volume_error",
+    "false_lesions",
 )
 NO_DIRECTION = ("interval_coverage", "interval_width")  # neither more nor less is better by itself: never primary
 BINARY = (
@@ -55,6 +60,17 @@ REGRESSION = ("mean_squared_error", "mean_absolute_error", "r2", "pearson", "spe
 AT_HORIZONS = ("auroc", "prediction_accuracy", "brier", "observed_to_expected")
 OVER_TIME = ("integrated_brier", "concordance_index", "uno_concordance_index", "time_dependent_concordance_index")
 OF_CAUSES = ("integrated_brier", "concordance_index")  # what of `OVER_TIME` is defined where causes compete
+SEGMENTATION: dict[str, tuple[str, ...]] = {
+    "dice": ("dice",),
+    "iou": ("iou",),
+    "surface_dice": ("surface_dice",),
+    "hausdorff_95": ("hausdorff_95",),
+    "mean_surface_distance": ("mean_surface_distance",),
+    "volume_error": ("volume_error",),
+    "lesion_sensitivity": ("lesions", "lesions_found"),
+    "false_lesions": ("lesions_false",),
+}
+"""The metrics of masks, and the measures of a case that each is made of."""
 QUANTILE = ("pinball_loss", "interval_coverage", "interval_width")
 
 
@@ -89,9 +105,15 @@ def no_direction(name: str) -> bool:
 
 
 def metric_names(
-    kind: str, classes: tuple[str, ...], quantiles: int = 0, horizons: tuple[float, ...] = ()
+    kind: str,
+    classes: tuple[str, ...],
+    quantiles: int = 0,
+    horizons: tuple[float, ...] = (),
+    measures: tuple[str, ...] = MEASURES,
 ) -> tuple[str, ...]:
     """The metrics that apply to predictions of a kind."""
+    if kind == "segmentation":
+        return tuple(name for name, needed in SEGMENTATION.items() if set(needed) <= set(measures))
     if kind == "survival":
         return tuple(survival_metrics(classes, horizons))
     if kind == "value":
@@ -107,7 +129,7 @@ def metric_names(
 class Setting:
     """The cases and choices that all metrics of one evaluation share.
 
-    `kind`, `classes`, `quantiles`, `times` and `horizons` are those of the predictions; `positive` is the class that two-class metrics are
+    `kind`, `classes`, `quantiles`, `times`, `horizons` and `measures` are those of the predictions; `positive` is the class that two-class metrics are
     about, None for every other kind; "yes" means a probability >= `threshold`.
     """
 
@@ -124,10 +146,11 @@ class Setting:
     quantiles: tuple[float, ...] = ()
     times: tuple[float, ...] = ()
     horizons: tuple[float, ...] = ()
+    measures: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics that apply."""
         if self.kind == "probability":
             return MULTI_CLASS if self.positive is None else BINARY
-        return metric_names(self.kind, self.classes, len(self.quantiles), self.horizons)
+        return metric_names(self.kind, self.classes, len(self.quantiles), self.horizons, self.measures)

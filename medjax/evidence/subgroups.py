@@ -67,6 +67,7 @@ def subgroups(
         quantiles=predictions.quantiles,
         times=predictions.times,
         horizons=predictions.horizons,
+        measures=predictions.measures,
     )
     if primary not in setting.names or no_direction(primary):
         raise InputError(f"subgroups: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
@@ -121,7 +122,7 @@ def _attribute(predictions: Predictions, setting: Setting, groups: Groups, prima
 
 def _events(setting: Setting) -> dict[str, tuple[Shaped[np.ndarray, " cases"], Shaped[np.ndarray, " cases"]]]:
     """Of each event that the metrics are about: which cases have it, and which are known not to."""
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         return {}
     if setting.kind == "labels":
         kept = np.flatnonzero(multi_label.judged(setting.target))
@@ -139,7 +140,7 @@ def too_few(setting: Setting, rows: Rows) -> str:
     Of several classes (present at all) and labels (of which both answers are known at all) each one is such an event.
     """
     patient = setting.patient[rows]
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         patients = len(np.unique(patient))
         return "" if patients >= FEWEST else f"{patients} patient{'s' * (patients != 1)}"
     counts = [

@@ -29,6 +29,14 @@ NAMES = {
     "pinball_loss": "pinball loss",
     "interval_coverage": "interval coverage",
     "interval_width": "interval width",
+    "dice": "Dice",
+    "iou": "IoU",
+    "surface_dice": "surface Dice",
+    "hausdorff_95": "Hausdorff 95 (mm)",
+    "mean_surface_distance": "surface distance (mm)",
+    "volume_error": "volume error",
+    "lesion_sensitivity": "lesions found",
+    "false_lesions": "false lesions a case",
     "integrated_brier": "integrated Brier",
     "concordance_index": "concordance",
     "uno_concordance_index": "concordance, Uno",
@@ -97,6 +105,11 @@ def cell(entry: dict | None, decimals: int, name: str = "", *, signed: bool = Fa
     if not entry or entry.get("low") is None or "numerator" not in entry:
         return text
     return f"{text} {entry['numerator']}/{entry['denominator']}"
+
+
+def clipped(name: str, longest: int) -> str:
+    """A name that fits into so many columns; what is cut off ends in a point."""
+    return name if len(name) <= longest else name[: longest - 1] + "."
 
 
 def percent(share: float) -> str:

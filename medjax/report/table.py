@@ -1,6 +1,6 @@
 """The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
 
-from medjax.report import formats
+from medjax.report import formats, mask_lines
 from medjax.report.beside import compared, references
 
 LABELS_SHOWN = 20  # of more labels the rest is in the JSON only
@@ -82,6 +82,8 @@ def row_label(name: str, evaluation: dict) -> str:
     if evaluation.get("kind") == "labels":
         label = formats.label(name) + (", macro" if name in formats.MACRO_LABELS else "")
         return label + ("  [primary]" if name == evaluation.get("primary") else "")
+    if name == "volume_error":
+        return mask_lines.with_unit(formats.NAMES[name], evaluation)
     if name in ("interval_coverage", "interval_width"):
         nominal = evaluation["metrics"]["interval_coverage"]["nominal"]
         return f"{formats.percent(nominal)} interval: {name.removeprefix('interval_')}"
@@ -162,8 +164,11 @@ def extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
 
 
 def _classes(evaluation: dict) -> list[str]:
-    """One line a class against the rest, where there are more than two; or a line a label, in two blocks."""
+    """One line a class against the rest, where there are more than two; a line a label or mask, in two blocks."""
     classes = evaluation.get("classes", {})
+    if evaluation.get("kind") == "segmentation":
+        blocks = mask_lines.class_rows(evaluation), mask_lines.volume_rows(evaluation)
+        return [line for rows in blocks if rows for line in ("", *(formats.row(*cells) for cells in rows))]
     if evaluation.get("kind") == "labels":
         counts = evaluation["counts"]["classes"]
         heads = {name: f" {count['cases']}/{count['cases'] + count['negative']}" for name, count in counts.items()}
@@ -180,7 +185,7 @@ def _block(classes: dict, head: str, metrics: tuple[str, ...], counts: dict[str,
     for name, entries in list(classes.items())[:LABELS_SHOWN]:
         count = counts.get(name, "")
         room = 23 - len(count)
-        label = (name if len(name) <= room else name[: room - 1] + ".") + count
+        label = formats.clipped(name, room) + count
         lines.append(
             formats.row(label, *(formats.cell(entries[key], formats.decimals(entries[key])) for key in metrics))
         )
@@ -316,6 +321,9 @@ def _reserved(evaluation: dict) -> list[str]:
 
 def _rules(evaluation: dict) -> list[str]:
     """What a reader must know of how the predictions became decisions and the labels one number."""
+    if evaluation.get("kind") == "segmentation":
+        told = mask_lines.medians(evaluation), mask_lines.empties(evaluation)
+        return [line for text in told if text for line in formats.wrap(text)]
     if evaluation.get("kind") == "survival":
         return formats.wrap(
             "IPA: 1 - Brier score / that of one Kaplan-Meier curve for all (KM). Observed/expected: share with the event / "

@@ -11,6 +11,9 @@ import numpy as np
 MISSING: tuple[str, ...] = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", ".")
 """Words that stand for a missing value, whatever their case."""
 
+UNKNOWN = "(unknown level)"
+"""What `level_or_unknown` reads where a cell is none of the levels."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
@@ -84,6 +87,27 @@ def number(text: str) -> float:
     raise ValueError(f"{show(text)} is no number; leave the cell empty if the value is missing")
 
 
+def time(text: str) -> float:
+    """Read a time: a number of at least 0."""
+    value = number(text)
+    if value < 0:
+        raise ValueError(f"{show(text)} is a negative time; times count from 0")
+    return value
+
+
+def event(text: str) -> float:
+    """Read how a time ended: 0 for censored, 1 for the event, or the number of a cause."""
+    try:
+        value = number(text)
+    except ValueError:
+        value = -1.0
+    if value < 0 or value % 1:
+        raise ValueError(
+            f"{show(text)} is no event; write 0 (censored), 1 (the event) or the number of a cause, or name words in `codes`"
+        )
+    return value
+
+
 def level_reader(levels: Sequence[str], what: str = "levels") -> Callable[[str], str]:
     """Return a function that finds a cleaned cell among the levels: as it stands, else whatever its case, else by value.
 
@@ -110,6 +134,19 @@ def level_reader(levels: Sequence[str], what: str = "levels") -> Callable[[str],
         hint = next((f" (is it {show(level)}?)" for level in levels if near == [level.casefold()]), "")
         known = ", ".join(levels[:12]) + (", ..." if len(levels) > 12 else "")
         raise ValueError(f"{show(text)} is none of the {what} {known}{hint}")
+
+    return read
+
+
+def level_or_unknown(levels: Sequence[str]) -> Callable[[str], str]:
+    """Return a function as `level_reader` does, which gives `UNKNOWN` for a cell that is none of the levels."""
+    known = level_reader(levels)
+
+    def read(text: str) -> str:
+        try:
+            return known(text)
+        except ValueError:
+            return UNKNOWN
 
     return read
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from medjax.data.readers.cells import MISSING, clean, is_date, is_number, number, same_value, show, unify
+from medjax.data.readers.cells import MISSING, UNKNOWN, clean, is_date, is_number, number, same_value, show, unify
 from medjax.data.readers.table import read_first, read_rows
 
 Kind = Literal["numeric", "categorical", "date", "text", "constant", "empty", "identifier"]
@@ -157,9 +157,10 @@ def unnamed(path: Path | str) -> tuple[str, ...]:
 def notes(name: str, parsed: Parsed, lines: Sequence[int]) -> list[str]:
     """Return a line for what was cleaned in a column, and one for what its codes replaced."""
     found = []
-    if parsed.changed:
-        (cell, shown), _ = max(parsed.changed.items(), key=lambda item: (len(item[1]), item[0]))
-        rows = sorted(row for own in parsed.changed.values() for row in own)
+    changed = {change: rows for change, rows in parsed.changed.items() if change[1] != UNKNOWN}
+    if changed:
+        (cell, shown), _ = max(changed.items(), key=lambda item: (len(item[1]), item[0]))
+        rows = sorted(row for own in changed.values() for row in own)
         many = f"{len(rows)} cells such as" if len(rows) > 1 else "the cell"
         found.append(f"column {name!r}: {many} {show(cell)} read as {_shown(shown)} ({_places(rows, lines)})")
     if parsed.coded:
@@ -167,6 +168,26 @@ def notes(name: str, parsed: Parsed, lines: Sequence[int]) -> list[str]:
         most = sorted(counts.items(), key=lambda item: -item[1])[:5]
         said = ", ".join(f"{show(cell)} as {_shown(shown)} ({count})" for (cell, shown), count in most)
         found.append(f"column {name!r}: as its codes say, {said}{', ...' * (len(counts) > 5)}")
+    return found + unknown_notes({name: parsed}, lines)
+
+
+def unknown_cells(parsed: Parsed) -> list[tuple[str, int]]:
+    """Return cell and row of all cells that were read as the unknown level."""
+    return [(cell, row) for (cell, shown), rows in parsed.changed.items() if shown == UNKNOWN for row in rows]
+
+
+def unknown_notes(columns: Mapping[str, Parsed], lines: Sequence[int]) -> list[str]:
+    """Return a line for each column in which levels were unknown: how many cells, which, and where."""
+    found = []
+    for name, parsed in columns.items():
+        if cells := unknown_cells(parsed):
+            different = sorted({cell for cell, _ in cells})
+            shown = ", ".join(show(cell) for cell in different[:5]) + ", ..." * (len(different) > 5)
+            rows = sorted(row for _, row in cells)
+            found.append(
+                f"column {name!r}: {len(rows)} cell{'s' * (len(rows) > 1)} of no known level ({shown}), taken as unknown "
+                f"({_places(rows, lines)})"
+            )
     return found
 
 
