@@ -27,7 +27,7 @@ from medjax.evidence.setting import metric_names, no_direction
 from medjax.experiment import Experiment, resolve
 from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
-from medjax.tasks import truth
+from medjax.tasks import Survival, truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
 from medjax.training.mesh import spread
@@ -263,6 +263,8 @@ def _check_references(experiment: Experiment) -> None:
         raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
     if experiment.task.kind == "survival" and experiment.task.classes:
         raise InputError("no reference model knows competing causes; set evaluation.reference to null")
+    if isinstance(experiment.task, Survival) and (experiment.task.entry or experiment.task.strata > 1):
+        raise InputError("no reference model knows task.entry or task.strata; set evaluation.reference to null")
     for name, one in baselines.references(experiment.evaluation.reference).items():
         if ("times" in inspect.signature(one).parameters) != (experiment.task.kind == "survival"):
             what = "for times to an event" if experiment.task.kind != "survival" else "not for times to an event"
