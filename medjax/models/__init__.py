@@ -4,6 +4,7 @@ from medjax.models.convnext import ConvNext
 from medjax.models.densenet import DenseNet
 from medjax.models.perceptron import Perceptron
 from medjax.models.resnet import ResNet
+from medjax.models.unet import UNet
 from medjax.models.vit import VisionTransformer
 
-__all__ = ["ConvNext", "DenseNet", "Perceptron", "ResNet", "VisionTransformer"]
+__all__ = ["ConvNext", "DenseNet", "Perceptron", "ResNet", "UNet", "VisionTransformer"]
