@@ -45,8 +45,8 @@ experiment = Experiment(
         clip=1.0,
     ),
     training=Training(
-        duration=Duration(epochs=16),
-        batch_size=4,
+        duration=Duration(epochs=8),
+        batch_size=2,  # twice the steps of the planned four for the same time
         evaluate_every=Duration(epochs=2),
         select="dice",
         ema=0.98,

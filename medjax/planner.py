@@ -292,5 +292,5 @@ def _most(shapes: Sequence[Sequence[int]]) -> np.ndarray:
     return np.max(shapes, axis=0)
 
 
-def _show(values: Sequence[float] | np.ndarray) -> str:
+def _show(values: Sequence[float | int] | np.ndarray) -> str:
     return " x ".join(f"{float(value):g}" for value in values)
