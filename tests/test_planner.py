@@ -33,7 +33,7 @@ def test_the_hippocampus_gets_the_patch_that_nnu_net_gives_it():
     assert plan.patch == (40, 56, 40)  # Isensee et al. 2021, supplementary table: 40 x 56 x 40, three halvings
     assert plan.strides == ((2, 2, 2),) * 3
     assert plan.spacing == ()
-    assert plan.batch_size == 5  # a twentieth of 100 cases
+    assert plan.batch_size == 3  # a twentieth of 100 x 36 x 50 x 35 voxels holds three and a half patches
     assert plan.intensities == "case"
 
 
