@@ -56,7 +56,13 @@ def measure(predictions: Predictions, name: str) -> Float[np.ndarray, "cases cla
 def overlays(names: tuple[str, ...], cases: list[Overlay], predictions: Predictions) -> Drawn:
     """Images with the contours of the true (solid) and the predicted mask (dashed)."""
     dice = dict(zip(predictions.id.tolist(), mean_dice(predictions).tolist(), strict=True))
-    rows = -(-len(cases) // _ACROSS)
+    seen = [sum(other.rank == one.rank for other in cases[:k]) for k, one in enumerate(cases)]
+    cases = [cases[k] for k in sorted(range(len(cases)), key=lambda k: (seen[k], k))]  # a column a rank
+    rows, alone = -(-len(cases) // _ACROSS), len(names) == 1
+
+    def colour(number: int, predicted: bool) -> str:
+        """Of a class; of a single one truth and prediction, which else lie on each other unseen."""
+        return _CONTOURS[(int(predicted) if alone else number) % len(_CONTOURS)]
 
     def draw(figure: Any) -> None:
         from matplotlib.lines import Line2D
@@ -64,26 +70,24 @@ def overlays(names: tuple[str, ...], cases: list[Overlay], predictions: Predicti
         axes = np.atleast_1d(figure.subplots(rows, min(_ACROSS, len(cases)))).ravel()
         for place, one in zip(axes, cases, strict=False):
             aspect = one.spacing[0] / one.spacing[1]
-            colour = {"cmap": "gray", "vmin": 0, "vmax": 255} if one.image.ndim == 2 else {}
-            place.imshow(one.image, aspect=aspect, interpolation="none", **colour)
-            for number in range(1, len(names) + 1):
-                for mask, style in ((one.truth, "solid"), (one.prediction, "dashed")):
-                    if (mask == number).any() and not (mask == number).all():
-                        line = {"colors": [_CONTOURS[(number - 1) % len(_CONTOURS)]], "linewidths": 1.2}
-                        place.contour(mask == number, levels=[0.5], linestyles=style, **line)
+            grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if one.image.ndim == 2 else {}
+            place.imshow(one.image, aspect=aspect, interpolation="none", **grey)
+            for number in range(len(names)):
+                for predicted, mask in enumerate((one.truth, one.prediction)):
+                    own = mask == number + 1
+                    if own.any() and not own.all():
+                        line = {"colors": [colour(number, bool(predicted))], "linewidths": 1.2}
+                        place.contour(own, levels=[0.5], linestyles=("solid", "dashed")[predicted], **line)
             where = f", slice {one.slice + 1} of {one.slices}" if one.slices else ""
             told = f"Dice {formats.fixed(dice[one.id], 3)}" if one.id in dice else ""
             place.set_title(f"{one.rank}: {short(one.id, 26)}\n{told}{where}", fontsize=8)
         for place in axes:
             place.set_axis_off()
-        marks = [
-            Line2D([], [], color=_CONTOURS[k % len(_CONTOURS)], label=short(name))
-            for k, name in enumerate(names[:_CLASSES])
-        ]
-        marks += [
-            Line2D([], [], color=MUTED, linestyle=style, label=word)
-            for style, word in (("-", "truth"), ("--", "predicted"))
-        ]
+        marks = [Line2D([], [], color=colour(k, False), label=short(name)) for k, name in enumerate(names[:_CLASSES])]
+        marks = [] if alone else marks
+        for word, style, predicted in (("truth", "-", False), ("predicted", "--", True)):
+            shade = colour(0, predicted) if alone else MUTED
+            marks.append(Line2D([], [], color=shade, linestyle=style, label=word))
         figure.legend(handles=marks, loc="outside lower center", ncols=4)
 
     columns = {
