@@ -4,6 +4,7 @@ from functools import partial
 
 import optax
 
+from medjax.baselines import cox_regression
 from medjax.data.split import OfficialTest
 from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training
 from medjax.models import Perceptron
@@ -20,5 +21,5 @@ experiment = Experiment(
         duration=Duration(steps=300), batch_size="full", evaluate_every=Duration(steps=20), select="concordance_index"
     ),
     replicates=Replicates(seeds=3),
-    evaluation=Evaluation(primary="concordance_index"),
+    evaluation=Evaluation(primary="concordance_index", reference=cox_regression, margin=0.02),
 )

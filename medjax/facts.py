@@ -98,6 +98,8 @@ def about(experiment: Experiment, record: dict[str, Any]) -> dict[str, Any]:
         head["positive"] = experiment.task.positive
     if experiment.task.kind == "segmentation":
         head["volume_unit"] = "ml" if "volume" in experiment.data.inputs else "mm2"
+    if getattr(experiment.task, "unit", ""):
+        head["unit"] = experiment.task.unit
     if not record["data"]["patients_known"]:
         head["patients"] = "patients unknown (taken as independent)"
     return head

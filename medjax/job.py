@@ -1,5 +1,6 @@
 """The experiment made concrete: data, parts, replicates, compiled functions; all that is known before the first step."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -290,6 +291,12 @@ def _check_references(experiment: Experiment) -> None:
         raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
     if experiment.task.quantile_levels:
         raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
+    if experiment.task.kind == "survival" and experiment.task.classes:
+        raise InputError("no reference model knows competing causes; set evaluation.reference to null")
+    for name, one in baselines.references(experiment.evaluation.reference).items():
+        if ("times" in inspect.signature(one).parameters) != (experiment.task.kind == "survival"):
+            what = "for times to an event" if experiment.task.kind != "survival" else "not for times to an event"
+            raise InputError(f"evaluation.reference '{name}' is {what}; name another one, or set it to null")
 
 
 def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Replicate]) -> None:

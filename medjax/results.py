@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,10 @@ def _reference(
     job: Job, fit: Callable, inputs: np.ndarray, split: str, model: Predictions, judged: np.ndarray | None
 ) -> Predictions:
     """What one reference model predicts for the cases of `model`; `judged`: the inputs of cases from elsewhere."""
-    values = np.full((len(model.id), max(len(job.experiment.task.classes), 1)), np.nan)
+    task = job.experiment.task
+    if task.kind == "survival":
+        fit = partial(fit, times=task.times)
+    values = np.full((len(model.id), model.values.shape[-1]), np.nan)
     if split == "out_of_fold":
         position = {name: row for row, name in enumerate(model.id)}
         ids = np.asarray(job.dataset.index.id)[job.partition.development]
@@ -165,9 +169,7 @@ def _reference(
         asked = inputs[part.validation] if judged is None else judged
         values[:] = fit(inputs[part.train], job.targets[part.train], asked)
     none = np.array([-1])
-    return Predictions(
-        model.id, model.group, model.target, values[None], none, none, model.fold, model.kind, model.classes
-    )
+    return replace(model, values=values[None], replicate=none, seed=none, attributes={})
 
 
 def judge(

@@ -89,7 +89,8 @@ class Survival:
             raise InputError(f"task.entry and task.strata go with task.loss 'cox', not with '{self.loss}'")
         if self.strata < 1:
             raise InputError(f"task.strata {self.strata} must be at least 1")
-        return replace(self, until=float(self.until), horizons=tuple(float(one) for one in self.horizons))
+        rounded = tuple(float(f"{one:.6g}") for one in self.horizons)  # as files of predictions name them
+        return replace(self, until=float(self.until), horizons=rounded)
 
     @property
     def classes(self) -> tuple[str, ...]:

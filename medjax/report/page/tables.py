@@ -6,7 +6,7 @@ import numpy as np
 
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions
-from medjax.report import formats
+from medjax.report import formats, mask_lines
 from medjax.report.beside import compared, references
 from medjax.report.page import flow
 from medjax.report.page.reading import RunFolder
@@ -91,6 +91,10 @@ def _sealed(run: RunFolder) -> str:
 def _targets(predictions: Predictions, inside: np.ndarray | None = None) -> dict[str, str]:
     """Cases of each class or label; of a value its mean, deviation and range."""
     target = predictions.target if inside is None else predictions.target[inside]
+    if predictions.kind == "survival":
+        return _ended(target, predictions.classes)
+    if predictions.kind == "segmentation":
+        return _volumes(target, predictions.classes)
     if predictions.kind == "value":
         found = target[np.isfinite(target)]
         if not len(found):
@@ -106,6 +110,30 @@ def _targets(predictions: Predictions, inside: np.ndarray | None = None) -> dict
                 rows[name] += f", {int((~asked).sum())} unknown"
         else:
             rows[name] = _share(int((target == k).sum()), int((target >= 0).sum()))
+    return rows
+
+
+def _ended(target: np.ndarray, causes: tuple[str, ...]) -> dict[str, str]:
+    """Events, censored cases and times."""
+    time, event = target[np.isfinite(target).all(-1)].T
+    if not len(time):
+        return {}
+    named = enumerate(causes or ("the event",), start=1)
+    rows = {f"with {name}": f"{int((event == k).sum()):,} ({percent(float((event == k).mean()))})" for k, name in named}
+    low, middle, high = np.quantile(time, [0.25, 0.5, 0.75])
+    return rows | {
+        "censored": count(int((event == 0).sum())),
+        "time, median (quartiles)": f"{middle:.4g} ({low:.4g} to {high:.4g})",
+    }
+
+
+def _volumes(target: np.ndarray, names: tuple[str, ...]) -> dict[str, str]:
+    """In how many cases each class is there, and its median volume (of images: area) where it is."""
+    rows = {}
+    for name, own in list(zip(names, target.T, strict=True))[:_SHOWN]:
+        there = own[own > 0]
+        middle = f", median volume {np.median(there):.3g}" if len(there) else ""
+        rows[name] = f"in {count(len(there), 'case')}{middle}"
     return rows
 
 
@@ -163,6 +191,8 @@ def results(run: RunFolder) -> Table:
                 cells[-1] += f": {difference['verdict']}"
         cells += [_seeds(entry, name), _notes(notes, entry, *differences)]
         rows.append(cells)
+        if entry.get("one_curve_for_all") is not None:
+            rows[-1][0] += f" (one Kaplan-Meier curve for all {formats.fixed(entry['one_curve_for_all'], 3)})"
         if "base_rate_alone" in entry:
             rows[-1][0] += f" (base rate alone {formats.fixed(entry['base_rate_alone'], 3)})"
     above = ""
@@ -181,6 +211,7 @@ def results(run: RunFolder) -> Table:
     numbered = [f"[{k}] {text}" for k, text in enumerate(notes, start=1)]
     if words := chosen_words(evaluation):
         numbered.append(f"{words}.")
+    numbered += [text for text in (mask_lines.medians(evaluation), mask_lines.empties(evaluation)) if text]
     return make(caption, head, rows, [
         f"Intervals of level {level}, by patient, conditional on {condition}: the variation over training sets is not in them.",
         *numbered,
@@ -233,7 +264,7 @@ def splits(run: RunFolder) -> Table | None:
 def classes(run: RunFolder) -> Table | None:
     """Each class against the rest, or each label; None for two classes and for values."""
     found, kind = run.evaluation.get("classes", {}), run.judged.kind
-    if not found or (len(found) < 3 and kind != "labels"):
+    if not found or len(found) < {"labels": 1, "segmentation": 2}.get(kind, 3):
         return None
     counts = run.evaluation.get("counts", {}).get("classes", {})
     names = list(dict.fromkeys(name for entries in found.values() for name in entries))
@@ -243,7 +274,11 @@ def classes(run: RunFolder) -> Table | None:
     ]
     notes = ["Intervals of single classes are not adjusted for their number."]
     notes += [f"{len(found) - _SHOWN} more stand in the JSON of the evaluation."] if len(found) > _SHOWN else []
-    what = "Each label, where it is known" if kind == "labels" else "Each class against the rest"
+    known = {
+        "labels": "Each label, where it is known",
+        "segmentation": "Each class; cases: in whose truth it is present",
+    }
+    what = known.get(kind, "Each class against the rest")
     return make(what, ["", "cases", *(metric(name) for name in names)], rows, notes)
 
 
