@@ -26,6 +26,7 @@ class Facts:
             the cases are not parted.
         classes: names of the classes (`label`, and then every case has one) or of the findings (`labels`).
         columns: names of the columns of `table`.
+        codes: the dictionary of `code`: what 2, 3, ... mean.
         description: one or two sentences.
         synthetic: whether no patient stands behind the cases; every result then says so.
         licence: of the data, where it is known.
@@ -37,6 +38,7 @@ class Facts:
     counts: dict[str, int]
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     description: str = ""
     synthetic: bool = False
     licence: str = ""

@@ -105,10 +105,12 @@ def build(
 
 
 def model_input_shapes(experiment: Experiment, shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Return the shapes that the model is initialised with: a batch of one, in floating point."""
+    """Return the shapes that the model is initialised with: a batch of one, in floating point but for codes."""
+
+    def kept(key: str) -> bool:
+        return key == "code" or np.issubdtype(shapes[key].dtype, np.floating)
+
     return tuple(
-        jax.ShapeDtypeStruct(
-            (1, *shapes[key].shape), shapes[key].dtype if np.issubdtype(shapes[key].dtype, np.floating) else np.float32
-        )
+        jax.ShapeDtypeStruct((1, *shapes[key].shape), shapes[key].dtype if kept(key) else np.float32)
         for key in experiment.data.inputs
     )

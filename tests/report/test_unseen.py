@@ -19,7 +19,9 @@ def test_a_category_of_one_case_is_unknown_to_the_fold_that_judges_it(small, tmp
     rows[3] = "0.5,rare,1"
     rows[8] = ",a,0"
     (tmp_path / "t.csv").write_text("\n".join(["x,kind,y", *rows]) + "\n")
-    origin = Table(path=str(tmp_path / "t.csv"), target="y", numeric=("x",), categorical=(("kind", ("a", "b", "rare")),))
+    origin = Table(
+        path=str(tmp_path / "t.csv"), target="y", numeric=("x",), categorical=(("kind", ("a", "b", "rare")),)
+    )
     data = Data(name="unseen", origin=origin, inputs=("table",), splits=Folds(count=2))
     task = dataclasses.replace(small.task, positive="1")
     work = job.build(dataclasses.replace(small, data=data, task=task, preprocess=(flag_missing,)))
