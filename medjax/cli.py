@@ -182,8 +182,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["list", "prepare", "describe", "audit"])
     sub.add_argument(
         "name", nargs="?", metavar="NAME",
-        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own; audit: or a run",
+        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own; audit: or a run; "
+        "describe: or a CSV, whose columns are shown",
     )  # fmt: skip
+    sub.add_argument(
+        "--target", metavar="COLUMN", help="describe a CSV: how well does each column alone predict this one?"
+    )
+    sub.add_argument("--group", metavar="COLUMN", help="describe a CSV: the patient")
     sub.add_argument("--sheet", type=Path, help="PNG that describe or audit writes (NAME.png, NAME_suspects.png)")
     sub.add_argument("--quick", action="store_true", help="audit: only what the index tells, without reading inputs")
     sub.add_argument(

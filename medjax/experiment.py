@@ -217,13 +217,16 @@ class Experiment:
     seed: int = 0
 
 
-def resolve(experiment: Experiment, classes: tuple[str, ...], columns: tuple[str, ...] = ()) -> Experiment:
-    """Fill in what follows from the data set (classes, outputs, columns) and refuse settings that contradict.
+def resolve(
+    experiment: Experiment, classes: tuple[str, ...], columns: tuple[str, ...] = (), codes: tuple[str, ...] = ()
+) -> Experiment:
+    """Fill in what follows from the data set (classes, outputs, columns, codes) and refuse settings that contradict.
 
     Args:
         experiment: as a configuration gives it.
         classes: of the data set.
         columns: names of the numbers of its table.
+        codes: the dictionary of its events.
 
     Raises:
         InputError: naming the key.
@@ -296,4 +299,12 @@ def resolve(experiment: Experiment, classes: tuple[str, ...], columns: tuple[str
     if columns and getattr(model, "columns", None) == ():
         seen = [name for name in columns if name not in experiment.data.exclude]
         model = model.clone(columns=column_sizes(seen))
+    if "code" in experiment.data.inputs:
+        if not hasattr(model, "codes"):
+            raise InputError(f"data.inputs names 'code', but {type(model).__name__} has no `codes` to embed")
+        model = model.clone(codes=len(codes) + 2) if model.codes == 0 else model
+    if "number" in experiment.standardise and "code" not in experiment.data.inputs:
+        raise InputError(
+            "standardise names 'number', which is standardised by `code`; name that in data.inputs as well"
+        )
     return replace(experiment, task=task, model=model)

@@ -217,6 +217,13 @@ def data_command(arguments: argparse.Namespace) -> None:
         raise InputError(
             "--drop lists the suspects of a deep audit: medjax data audit NAME --drop FILE, without --quick"
         )
+    if arguments.action == "describe" and arguments.name.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        from medjax.report.schema import schema
+
+        print(schema(Path(arguments.name), arguments.target, arguments.group))
+        return
+    if arguments.target is not None or arguments.group is not None:
+        raise InputError("--target and --group describe a CSV: medjax data describe FILE.csv --target COLUMN")
     dataset, parts = _dataset(arguments.name, arguments)
     if arguments.action == "describe":
         text, sheet = data.described(dataset, parts)
