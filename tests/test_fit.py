@@ -15,7 +15,6 @@ from medjax import fit, folder, job, run
 from medjax.baselines import cox_regression
 from medjax.data.origins import Table
 from medjax.data.split import Folds
-from medjax.errors import InputError
 from medjax.evidence.prediction_files import read_csv
 from medjax.evidence.predictions import select
 from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Replicates, Training
@@ -186,22 +185,3 @@ def test_tasks_without_a_baseline_are_left_as_they_are(origin):
     work = job.build(dataclasses.replace(one, task=task))
     state = object()
     assert fit._complete(work, None, state, []) is state
-
-
-@pytest.mark.parametrize(
-    ("task", "reference", "message"),
-    [
-        ({"loss": "probability_mass", "causes": ("a", "b")}, cox_regression, "no reference model knows competing causes"),
-        ({"strata": 2}, cox_regression, "no reference model knows task.entry or task.strata"),
-        ({"entry": True}, cox_regression, "no reference model knows task.entry or task.strata"),
-    ],
-)  # fmt: skip
-def test_references_that_would_leave_something_out_are_refused(origin, task, reference, message):
-    one = experiment(origin)
-    one = dataclasses.replace(
-        one,
-        task=dataclasses.replace(one.task, **task),
-        evaluation=dataclasses.replace(one.evaluation, reference=reference),
-    )
-    with pytest.raises(InputError, match=message):
-        job._check_references(one)
