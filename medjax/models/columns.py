@@ -1,6 +1,7 @@
 """Columns of a table as tokens: a vector for each measurement and each category, and one for what is missing."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -31,7 +32,11 @@ def column_sizes(names: Sequence[str]) -> tuple[int, ...]:
 def start(width: int) -> Callable[..., Array]:
     """Return the initialisation of tokens: uniform within 1 / sqrt(width) of 0."""
     bound = width**-0.5
-    return lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
+
+    return draw
 
 
 class ColumnTokens(nn.Module):

@@ -1,11 +1,11 @@
 """The FT-Transformer: self-attention over the columns of a table."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from medjax.errors import InputError
+from medjax.models.attention import AttentionBlock, norm
 from medjax.models.columns import ColumnTokens, start
 
 
@@ -62,37 +62,8 @@ class FTTransformer(nn.Module):
         token = self.param("class_token", start(self.width), (1, 1, self.width)).astype(dtype)
         tokens = jnp.concatenate([tokens, jnp.broadcast_to(token, (len(x), 1, self.width))], axis=1)
         for number in range(1, self.depth + 1):
-            block = _Block(self.heads, self.attention_dropout, self.dropout, number > 1, name=f"block_{number}")
+            block = AttentionBlock(self.heads, self.attention_dropout, self.dropout, number > 1, name=f"block_{number}")
             tokens = block(tokens, train)
-        pooled = nn.relu(_norm(dtype, "norm")(tokens[:, -1]))
+        pooled = nn.relu(norm(dtype, "norm")(tokens[:, -1]))
         x = nn.Dense(self.outputs, dtype=dtype, name="output")(pooled)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-class _Block(nn.Module):
-    """Self-attention and ReGLU, each behind a normalisation and added to what came in."""
-
-    heads: int
-    attention_dropout: float
-    dropout: float
-    first_norm: bool
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch tokens width"], train: bool) -> Float[Array, "batch tokens width"]:
-        batch, tokens, width = x.shape
-        y = _norm(x.dtype, "norm_1")(x) if self.first_norm else x
-        y = nn.Dense(3 * width, dtype=x.dtype, name="query_key_value")(y)
-        query, key, value = jnp.moveaxis(y.reshape(batch, tokens, 3, self.heads, width // self.heads), 2, 0)
-        weight = jnp.einsum("bqhc,bkhc->bhqk", query, key) / (width // self.heads) ** 0.5
-        weight = jax.nn.softmax(weight.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
-        weight = nn.Dropout(self.attention_dropout, deterministic=not train, name="attended")(weight)
-        y = jnp.einsum("bhqk,bkhc->bqhc", weight, value).reshape(x.shape)
-        x = x + nn.Dense(width, dtype=x.dtype, name="projection")(y)
-        y = nn.Dense(2 * (4 * width // 3), dtype=x.dtype, name="expand")(_norm(x.dtype, "norm_2")(x))
-        value, gate = jnp.split(y, 2, axis=-1)
-        y = nn.Dropout(self.dropout, deterministic=not train, name="expanded")(value * nn.relu(gate))
-        return x + nn.Dense(width, dtype=x.dtype, name="contract")(y)
-
-
-def _norm(dtype: jnp.dtype, name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(1e-5, dtype, use_fast_variance=False, name=name)

@@ -10,8 +10,8 @@ import numpy as np
 
 from medjax.data.case import Case
 from medjax.data.origin import Problem
-from medjax.data.readers.cells import UNKNOWN, show
-from medjax.data.readers.columns import Parsed, notes, unknown_cells
+from medjax.data.readers.cells import UNKNOWN, excel_day, show
+from medjax.data.readers.columns import Parsed, day_numbers, notes, unknown_cells
 from medjax.errors import InputError
 
 _ORDER = ("train", "validation", "test")
@@ -160,6 +160,11 @@ def noted(content: Content) -> tuple[str, ...]:
     for name, parsed in content.inputs.items():
         if len(set(parsed.known)) == 1:
             lines.append(f"column {name!r} is {parsed.known[0]!r} in every row that has it: it tells nothing")
+        elif not content.levels.get(name) and day_numbers(name, parsed.known):
+            day = f"{parsed.known[0]:g}"
+            lines.append(
+                f"column {name!r} seems to hold Excel's day numbers ({day} is {excel_day(day)}): a date is no input"
+            )
         elif not content.levels.get(name) and len(parsed.known) >= 10 and len(set(np.diff(parsed.known))) == 1:
             lines.append(f"column {name!r} counts the rows: a number of the case and no measurement")
     usable = [row for row in range(len(content.lines)) if row not in content.wrong]

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -59,6 +60,21 @@ def is_number(text: str) -> bool:
 def is_date(text: str) -> bool:
     """Say whether a cleaned cell looks like a date: 2020-01-31, 31.1.2020, 1/31/20, 31-Jan-2020, with or without time."""
     return _DATE.fullmatch(text) is not None
+
+
+def excel_day(text: str) -> str | None:
+    """Return the date that a cleaned cell is where it is a day number of Excel (45123 or 44927.5); None where it is not.
+
+    Days count from 1899-12-30; those from 1941 to 2064 are believed, as smaller numbers may be anything.
+    """
+    if not is_number(text) or not 15_000 <= float(text) < 60_200:
+        return None
+    return (date(1899, 12, 30) + timedelta(days=int(float(text)))).isoformat()
+
+
+def fits_number(text: str) -> bool:
+    """Say whether a cleaned cell is a number that can be read."""
+    return is_number(text) and abs(float(text)) <= float(np.finfo(np.float32).max)
 
 
 def is_infinite(text: str) -> bool:
