@@ -20,7 +20,7 @@ from medjax.experiment import Experiment
 from medjax.job import blank_state
 from medjax.models.features import features
 from medjax.predict import EVALUATION_BATCH, case_pipeline, predict_all
-from medjax.tasks import judged, truth
+from medjax.tasks import Survival, judged, truth
 from medjax.training import checkpoint
 from medjax.training import programs as compiled
 from medjax.training.mesh import spread
@@ -164,6 +164,10 @@ class Predictor:
                 check_shape(case, key, expected[key].shape, "input")
             if task.classes and task.kind != "survival" and task.target in case:
                 check_label(case, len(task.classes), "input")
+            if isinstance(task, Survival) and task.context and case["stratum"] not in range(task.strata):
+                raise InputError(
+                    f"input: case '{case['id']}' has stratum {case['stratum']}; this run knows 0 to {task.strata - 1}"
+                )
             prepared.append(case)
         arrays = {key: np.stack([case_arrays(case, keys)[key] for case in prepared]) for key in keys}
         return prepared, arrays
