@@ -1,12 +1,13 @@
 """One optimizer step and one prediction, as pure functions of a state and a batch."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from medjax import augment
 from medjax.experiment import Experiment
@@ -14,6 +15,7 @@ from medjax.keys import named
 from medjax.preprocess import standardise
 from medjax.training import optimizer
 from medjax.training.state import TrainState
+from medjax.vocabulary import known_codes, standardise_numbers
 
 Batch = dict[str, Any]
 Sums = dict[str, Float[Array, ""]]
@@ -35,17 +37,29 @@ def gather(resident: Batch, batch: Batch) -> Batch:
     return {**{key: values[batch["index"]] for key, values in resident.items()}, **batch}
 
 
-def model_inputs(experiment: Experiment, fitted: dict[str, Any], batch: Batch) -> tuple[Float[Array, "batch ..."], ...]:
-    """Return what the model is called with: floating point, standardised where the experiment says so."""
+def model_inputs(
+    experiment: Experiment, fitted: dict[str, Any], batch: Batch
+) -> tuple[Shaped[Array, "batch ..."], ...]:
+    """Return what the model is called with: floating point, standardised where the experiment says so; codes stay whole."""
     arrays = []
     for key in experiment.data.inputs:
         array = batch[key]
+        if key == "code":
+            arrays.append(known_codes(fitted["code"], array))
+            continue
         if not jnp.issubdtype(array.dtype, jnp.floating):
             array = array.astype(jnp.float32)
-        if key in experiment.standardise:
+        if key == "number" and key in experiment.standardise:
+            array = standardise_numbers(fitted["code"], batch["code"], array)
+        elif key in experiment.standardise:
             array = standardise(fitted[key], array)
         arrays.append(array)
     return tuple(arrays)
+
+
+def drawn_first(experiment: Experiment) -> tuple[Callable, ...]:
+    """Return what the task itself does to a case on the device, before any augmentation: a segmentation draws a patch."""
+    return experiment.task.augment if experiment.task.kind == "segmentation" else ()
 
 
 def train_step(experiment: Experiment, total_steps: int, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
@@ -61,8 +75,9 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
         The state after the step, and sums: `loss` and `weight` (their ratio is the mean loss) and `gradient_norm`.
     """
     key = jax.random.key(state.seed)
-    if experiment.augment:
-        batch = augment.apply_batch(experiment.augment, named(key, "augment"), state.step, batch["index"], batch)
+    functions = (*drawn_first(experiment), *experiment.augment)
+    if functions:
+        batch = augment.apply_batch(functions, named(key, "augment"), state.step, batch["index"], batch)
     dropout, mix = (jax.random.fold_in(named(key, name), state.step) for name in ("dropout", "mix"))
     variables = state.variables
     params, model_state = variables["params"], {k: v for k, v in variables.items() if k != "params"}
@@ -119,6 +134,14 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
 def predict_step(
     experiment: Experiment, variables: dict[str, Any], fitted: dict[str, Any], batch: Batch
 ) -> Float[Array, "batch values"]:
-    """Return one replicate's predictions for a batch: probabilities of the classes, or a value."""
+    """Return one replicate's predictions for a batch: probabilities of the classes, or a value.
+
+    Of a segmentation the counts of voxels that its score is made from, in one patch a case, the same every time; whole
+    cases are predicted by `medjax.sliding`.
+    """
+    if experiment.task.kind == "segmentation":
+        batch = augment.apply_batch(drawn_first(experiment), jax.random.key(0), 0, batch["index"], batch)
     outputs: Any = experiment.model.apply(variables, *model_inputs(experiment, fitted, batch), train=False)
+    if experiment.task.kind == "segmentation":
+        return experiment.task.counts(outputs, batch)
     return experiment.task.predict(outputs, {**fitted, **{key: batch[key] for key in experiment.task.context}})
