@@ -160,7 +160,7 @@ def read(path: Path) -> tuple[tuple[str, ...], list[Overlay]]:
         InputError: it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found = [
                 Overlay(
                     rank=str(rank),
