@@ -16,6 +16,7 @@ from medjax.verbs import (
     plan_command,
     predict_command,
     report_command,
+    treatment_command,
 )
 
 MISTAKE, INTERRUPTED = 2, 143
@@ -130,6 +131,17 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--out", type=Path, help="JSON file to write the comparison to")
 
+    sub = verb(
+        "treatment", treatment_command, "value a survival run's recommendation: treat whoever it predicts to gain"
+    )
+    sub.add_argument("run", type=Path, help="run folder of a survival task on a table")
+    sub.add_argument("--column", required=True, help="the input that says who was treated, 1 or 0")
+    sub.add_argument("--split", default="validation", help="validation (default) or test, which opens the sealed set")
+    sub.add_argument("--until", type=float, help="up to which time the mean counts (the task's until)")
+    sub.add_argument(
+        "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
+    )
+
     sub = verb("report", report_command, "write report.html, a model card and reporting checklists into a run folder")
     sub.add_argument("run", type=Path, help="run folder")
     sub.add_argument("--study", type=Path, help="study.toml: what no run can know (intended use, eligibility, ...)")
@@ -170,8 +182,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=["list", "prepare", "describe", "audit"])
     sub.add_argument(
         "name", nargs="?", metavar="NAME",
-        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own; audit: or a run",
+        help="a data set, as `medjax data list` shows them, or the experiment file that reads your own; audit: or a run; "
+        "describe: or a CSV, whose columns are shown",
     )  # fmt: skip
+    sub.add_argument(
+        "--target", metavar="COLUMN", help="describe a CSV: how well does each column alone predict this one?"
+    )
+    sub.add_argument("--group", metavar="COLUMN", help="describe a CSV: the patient")
     sub.add_argument("--sheet", type=Path, help="PNG that describe or audit writes (NAME.png, NAME_suspects.png)")
     sub.add_argument("--quick", action="store_true", help="audit: only what the index tells, without reading inputs")
     sub.add_argument(

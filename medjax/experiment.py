@@ -13,6 +13,7 @@ from medjax.data.origin import Origin
 from medjax.data.split import Folds, LeaveOneOut, Splits
 from medjax.errors import InputError
 from medjax.metrics.threshold_rules import valid_rule
+from medjax.models.columns import column_sizes
 from medjax.tasks import Task
 
 
@@ -216,8 +217,16 @@ class Experiment:
     seed: int = 0
 
 
-def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
-    """Fill in what follows from the data set (classes, number of outputs) and refuse settings that contradict.
+def resolve(
+    experiment: Experiment, classes: tuple[str, ...], columns: tuple[str, ...] = (), codes: tuple[str, ...] = ()
+) -> Experiment:
+    """Fill in what follows from the data set (classes, outputs, columns, codes) and refuse settings that contradict.
+
+    Args:
+        experiment: as a configuration gives it.
+        classes: of the data set.
+        columns: names of the numbers of its table.
+        codes: the dictionary of its events.
 
     Raises:
         InputError: naming the key.
@@ -287,4 +296,15 @@ def resolve(experiment: Experiment, classes: tuple[str, ...]) -> Experiment:
     if not 0 < experiment.optimizer.learning_rate < float("inf"):
         raise InputError(f"optimizer.learning_rate {experiment.optimizer.learning_rate} must be positive")
     model = experiment.model.clone(outputs=task.outputs) if outputs == 0 else experiment.model
+    if columns and getattr(model, "columns", None) == ():
+        seen = [name for name in columns if name not in experiment.data.exclude]
+        model = model.clone(columns=column_sizes(seen))
+    if "code" in experiment.data.inputs:
+        if not hasattr(model, "codes"):
+            raise InputError(f"data.inputs names 'code', but {type(model).__name__} has no `codes` to embed")
+        model = model.clone(codes=len(codes) + 2) if model.codes == 0 else model
+    if "number" in experiment.standardise and "code" not in experiment.data.inputs:
+        raise InputError(
+            "standardise names 'number', which is standardised by `code`; name that in data.inputs as well"
+        )
     return replace(experiment, task=task, model=model)

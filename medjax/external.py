@@ -12,6 +12,7 @@ from medjax.data.case import Case
 from medjax.data.origins import Folder
 from medjax.data.origins.elsewhere import images_to_judge, images_to_predict
 from medjax.data.origins.table import Table, read_cases
+from medjax.data.origins.table import unknown_levels as table_unknown_levels
 from medjax.data.readers.images import read_images
 from medjax.data.readers.npz import read_npz
 from medjax.data.readers.table import read_table
@@ -54,6 +55,16 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
     if repeated:
         raise InputError(f"the id '{min(repeated)}' occurs more than once among the inputs; give each case its own id")
     return cases
+
+
+def unknown_levels(model: Predictor, paths: Sequence[Path]) -> list[str]:
+    """Say which cells of tables to predict are of a category that the run's own table does not know, a line a column."""
+    origin = model.experiment.data.origin
+    if not isinstance(origin, Table):
+        return []
+    tables = [path for path in paths if path.name.lower().endswith(TABLES)]
+    excluded = model.experiment.data.exclude
+    return [f"{path}: {note}" for path in tables for note in table_unknown_levels(origin, path, excluded)]
 
 
 def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path | None = None) -> Source:

@@ -68,12 +68,13 @@ def describe_data(work: Job) -> dict[str, Any]:
 
 
 def _missing(work: Job) -> int:
-    """Count the development cases that lack a value in an input."""
+    """Count the development cases that lack a value in an input; events need not have a number."""
+    keys = [key for key in work.experiment.data.inputs if key != "number"]
     if work.arrays is None:
         rows = (work.source[i] for i in range(len(work.source)))
-        return sum(any(np.isnan(case[key]).any() for key in work.experiment.data.inputs) for case in rows)
+        return sum(any(np.isnan(case[key]).any() for key in keys) for case in rows)
     lacks = np.zeros(len(work.targets), bool)
-    for key in work.experiment.data.inputs:
+    for key in keys:
         values = work.arrays[key]
         if np.issubdtype(values.dtype, np.floating):
             lacks |= np.isnan(values).reshape(len(values), -1).any(1)

@@ -29,13 +29,14 @@ from medjax.experiment import Experiment, resolve
 from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
 from medjax.segmentation_losses import UNKNOWN
-from medjax.tasks import truth
+from medjax.tasks import Survival, truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
 from medjax.training.mesh import spread
 from medjax.training.programs import Programs
 from medjax.training.replicate import Replicate
 from medjax.training.state import initialise
+from medjax.vocabulary import fit_vocabulary
 
 RESIDENT_LIMIT = 2**30  # bytes of a data set that "auto" still lays on the device
 
@@ -98,7 +99,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         InputError: whatever is wrong with the experiment or the data, by its key or case.
     """
     dataset = datasets.prepare(experiment.data.name, data_dir, experiment.data.origin)
-    experiment = resolve(experiment, dataset.classes)
+    experiment = resolve(experiment, dataset.classes, dataset.columns, dataset.codes)
     keys = (*experiment.data.inputs, *experiment.task.targets)
     for key in keys:
         if key not in (*dataset.inputs, *dataset.targets):
@@ -205,9 +206,14 @@ def _batches(job: Job, model: Replicate, start: int, stop: int) -> tuple[np.ndar
 def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets: np.ndarray) -> dict[str, Any]:
     """Fit on training cases whatever is fitted: standardisation of inputs, and what the task fits on targets."""
     fitted: dict[str, Any] = dict(experiment.task.fit(targets))
-    if experiment.standardise:
-        rows = list(cases) if len(experiment.standardise) > 1 else cases
+    events = "code" in experiment.data.inputs
+    if experiment.standardise or events:
+        rows = list(cases) if len(experiment.standardise) + events > 1 else cases
+        if events:
+            fitted["code"] = fit_vocabulary(rows, vars(experiment.model)["codes"])
         for key in experiment.standardise:
+            if key == "number":
+                continue  # by code, with the vocabulary
             if key not in experiment.data.inputs:
                 raise InputError(f"standardise names '{key}', but data.inputs are {', '.join(experiment.data.inputs)}")
             fitted[key] = preprocess.fit_standardise(_known(experiment, row, key) for row in rows)
@@ -295,6 +301,8 @@ def _check_references(experiment: Experiment) -> None:
         raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
     if experiment.task.kind == "survival" and experiment.task.classes:
         raise InputError("no reference model knows competing causes; set evaluation.reference to null")
+    if isinstance(experiment.task, Survival) and (experiment.task.entry or experiment.task.strata > 1):
+        raise InputError("no reference model knows task.entry or task.strata; set evaluation.reference to null")
     for name, one in baselines.references(experiment.evaluation.reference).items():
         if ("times" in inspect.signature(one).parameters) != (experiment.task.kind == "survival"):
             what = "for times to an event" if experiment.task.kind != "survival" else "not for times to an event"

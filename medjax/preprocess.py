@@ -37,7 +37,9 @@ def fit_standardise(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         arrays: arrays of any rank with the same last axis: rows (F,), a table (N, F), images (H, W, C), ...
 
     Returns:
-        {"mean": (F,), "scale": (F,)} in float32. A constant column gets scale 1, an all-NaN one mean 0 and scale 1.
+        {"mean": (F,), "scale": (F,)} in float32. A column without spread, or without any value (its mean is 0), gets an
+        infinite scale: nothing can be learnt of it, so it is 0 for every case. A category, or a missing value, that no
+        training case has would otherwise meet weights that nothing was ever fitted to.
 
     Raises:
         InputError: no array was given, the last axes differ, or a value is infinite.
@@ -67,7 +69,7 @@ def fit_standardise(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     scale = np.sqrt(squares / np.maximum(count, 1))
     # A spread below the resolution of float32 is rounding, not signal: dividing by it would blow the noise up.
     constant = scale <= np.finfo(np.float32).eps * np.abs(mean)
-    return {"mean": mean.astype(np.float32), "scale": np.where(constant, 1.0, scale).astype(np.float32)}
+    return {"mean": mean.astype(np.float32), "scale": np.where(constant, np.inf, scale).astype(np.float32)}
 
 
 def standardise(
@@ -102,7 +104,7 @@ def flag_missing(case: dict) -> dict:
     """Append a column to the table for each of its columns: 1 where the value is missing, else 0.
 
     The missing values stay NaN; `standardise` turns them into the training mean afterwards, and by these flags the model
-    still sees that they were missing. A flag that is the same in all training cases is only centred (its scale is 1).
+    still sees that they were missing. A flag that is the same in all training cases is 0 after standardising.
 
     Args:
         case: with `table` (F,).

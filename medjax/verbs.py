@@ -93,6 +93,23 @@ def compare_command(arguments: argparse.Namespace) -> None:
     print(contest_table(result))
 
 
+def treatment_command(arguments: argparse.Namespace) -> None:
+    """Value the rule to treat whoever the models predict to gain."""
+    from medjax import treatment
+    from medjax.report.treatment_table import treatment_table
+
+    _keep_compilations()
+    result = treatment.treatment(
+        arguments.run,
+        arguments.column,
+        arguments.split,
+        until=arguments.until,
+        data_dir=arguments.data_dir,
+        config_file=arguments.config,
+    )
+    print(treatment_table(result))
+
+
 def report_command(arguments: argparse.Namespace) -> None:
     """Write a run's report, model card and checklists into its folder."""
     from medjax.report import page
@@ -136,6 +153,8 @@ def predict_command(arguments: argparse.Namespace) -> None:
         _segment(model, arguments)
         return
     text = external.prediction_csv(model, model.predict(external.read_inputs(model, arguments.inputs)))
+    for note in external.unknown_levels(model, arguments.inputs):
+        print(f"warning: {note}", file=sys.stderr)
     if arguments.out is None:
         print(text, end="")
         return
@@ -198,6 +217,13 @@ def data_command(arguments: argparse.Namespace) -> None:
         raise InputError(
             "--drop lists the suspects of a deep audit: medjax data audit NAME --drop FILE, without --quick"
         )
+    if arguments.action == "describe" and arguments.name.lower().endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
+        from medjax.report.schema import schema
+
+        print(schema(Path(arguments.name), arguments.target, arguments.group))
+        return
+    if arguments.target is not None or arguments.group is not None:
+        raise InputError("--target and --group describe a CSV: medjax data describe FILE.csv --target COLUMN")
     dataset, parts = _dataset(arguments.name, arguments)
     if arguments.action == "describe":
         text, sheet = data.described(dataset, parts)

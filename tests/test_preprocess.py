@@ -36,8 +36,13 @@ def test_standardise_agrees_with_scikit_learn_and_ignores_how_the_data_arrive() 
 def test_constant_and_empty_columns_stay_finite() -> None:
     table = np.array([[0.1, np.nan, 1e6], [0.1, np.nan, 1e6], [0.1, np.nan, 1e6]], np.float32)
     fitted = preprocess.fit_standardise(table)
-    np.testing.assert_array_equal(fitted["scale"], [1, 1, 1])
+    np.testing.assert_array_equal(fitted["scale"], [np.inf] * 3)
     np.testing.assert_array_equal(preprocess.standardise(fitted, table), np.zeros((3, 3)))
+    other = np.array(
+        [[7.0, 140.0, np.nan]], np.float32
+    )  # nothing was learnt of these columns, so nothing is made of them
+    np.testing.assert_array_equal(preprocess.standardise(fitted, other), np.zeros((1, 3)))
+    np.testing.assert_array_equal(jax.jit(preprocess.standardise)(fitted, jnp.asarray(other)), np.zeros((1, 3)))
 
 
 def test_standardise_of_channels_on_host_and_device_agree() -> None:

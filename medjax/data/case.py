@@ -14,8 +14,11 @@ from medjax.errors import InputError
 
 Case = dict[str, Any]
 
-INPUTS: dict[str, int] = {"image": 3, "volume": 4, "signal": 2, "table": 1, "tokens": 1, "sequence": 1}
-"""Inputs and their ranks: image (H, W, C), volume (D, H, W, C), signal (T, C), table (F,), tokens and sequence (L,)."""
+INPUTS: dict[str, int] = {"image": 3, "volume": 4, "signal": 2, "table": 1, "tokens": 1, "sequence": 1,
+    "code": 1, "number": 1, "hours": 1,
+}  # fmt: skip
+"""Inputs and their ranks: image (H, W, C), volume (D, H, W, C), signal (T, C), table (F,), tokens and sequence (L,);
+of events the code, the number that belongs to it and the hours before the prediction (L,)."""
 
 TARGETS: tuple[str, ...] = (
     "label",
@@ -36,6 +39,9 @@ _DTYPES: dict[str, tuple[str, ...]] = {
     "table": ("float32",),
     "tokens": ("int32",),
     "sequence": ("uint8", "int32"),
+    "code": ("int32",),
+    "number": ("float32",),
+    "hours": ("float32",),
 }
 
 
@@ -68,8 +74,8 @@ def check_case(case: Mapping[str, Any], *, where: str) -> None:
         where: the file or data set that the case comes from, for the message.
 
     Raises:
-        InputError: a key is missing, or has the wrong type, rank, dtype or values; NaN is allowed in `table` and
-            `labels` only, infinity nowhere.
+        InputError: a key is missing, or has the wrong type, rank, dtype or values; NaN is allowed in `table`,
+            `number` and `labels` only, infinity nowhere.
     """
     for key in ("id", "group"):
         if not isinstance(case.get(key), str) or not case[key]:
@@ -154,7 +160,7 @@ def _check_input(case: Mapping[str, Any], key: str, where: str) -> None:
         raise _wrong(case, where, key, f"dtype {array.dtype.name} where {' or '.join(_DTYPES[key])} is expected")
     if array.size == 0:
         raise _wrong(case, where, key, f"shape {_show(array.shape)} holds no values")
-    _check_finite(case, key, array, where, missing=key == "table")
+    _check_finite(case, key, array, where, missing=key in ("table", "number"))
 
 
 def _check_target(case: Mapping[str, Any], key: str, where: str) -> None:

@@ -69,6 +69,7 @@ class Dataset:
     Attributes:
         classes: names of the classes (or of the labels), in order; empty where the target is none of these.
         columns: names of the table's columns; empty where there is no table.
+        codes: what the numbers of `code` mean, from 2 on; empty where there are no events.
         inputs: keys of the inputs.
         targets: keys of the targets.
         official: whether the splits were made by those who published the data.
@@ -95,6 +96,7 @@ class Dataset:
     skipped: tuple[tuple[str, str], ...] = ()
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
 def names() -> list[str]:
@@ -203,6 +205,7 @@ def _make(directory: Path, name: str, make_builder: Callable[[], Any], data_dir:
             "version": str(builder.version),
             "classes": classes,
             "columns": columns,
+            "codes": tuple((info.metadata or {}).get("codes", ())),
             "inputs": tuple(key for key in INPUTS if key in info.features),
             "targets": tuple(key for key in TARGETS if key in info.features),
             "official": official,
@@ -319,6 +322,7 @@ def _dataset(directory: Path, index: Index, about: dict[str, Any]) -> Dataset:
         skipped=tuple((where, what) for where, what in about["skipped"]),
         synthetic=about["synthetic"],
         notes=tuple(about["notes"]),
+        codes=tuple(about.get("codes", ())),
     )
 
 

@@ -28,6 +28,7 @@ class Facts:
             `segmentation`, the background first.
         segmented: whether `classes` are those of `segmentation`.
         columns: names of the columns of `table`.
+        codes: the dictionary of `code`: what 2, 3, ... mean.
         description: one or two sentences.
         synthetic: whether no patient stands behind the cases; every result then says so.
         licence: of the data, where it is known.
@@ -40,6 +41,7 @@ class Facts:
     classes: tuple[str, ...] = ()
     segmented: bool = False
     columns: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     description: str = ""
     synthetic: bool = False
     licence: str = ""

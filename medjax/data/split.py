@@ -14,6 +14,7 @@ from datetime import datetime
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from medjax.data.readers.cells import excel_day
 from medjax.errors import InputError
 
 
@@ -128,7 +129,9 @@ def moments(values: Sequence[str] | Shaped[np.ndarray, " values"], where: str) -
     try:
         read = [datetime.fromisoformat(text).replace(tzinfo=None) for text in texts]
     except ValueError as error:
-        raise InputError(f"{where}: neither dates as 2024-05-31 nor numbers all through ({error}).") from None
+        days = [text for text in texts if excel_day(text)]
+        advice = f"; {days[0]!r} may be a day number of Excel, {excel_day(days[0])}" if days else ""
+        raise InputError(f"{where}: neither dates as 2024-05-31 nor numbers all through ({error}){advice}.") from None
     return np.array([(one - datetime(1970, 1, 1)).total_seconds() / 86400 for one in read])
 
 

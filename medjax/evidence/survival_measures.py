@@ -113,6 +113,8 @@ def no_skill(name: str, setting: Setting) -> float | None:
     if meant.what not in ("brier", "integrated_brier"):
         return None
     at = np.asarray(setting.times if meant.horizon is None else (meant.horizon,))
+    if meant.horizon is None and len(at) < 2:
+        return None
     share = horizon.observed(setting.target[:, 0], setting.target[:, 1].astype(np.int64), at, cause=meant.cause)
     null = share * (1 - share)
     return float(null[0] if meant.horizon is not None else np.trapezoid(null, at) / (at[-1] - at[0]))

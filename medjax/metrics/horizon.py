@@ -126,10 +126,16 @@ def prediction_accuracy(
 def observed(
     time: Cases, event: Cases, horizons: Horizons, weights: Weights | None = None, *, cause: int = 0
 ) -> PerHorizon:
-    """The share of cases that had the event by each horizon: 1 - Kaplan-Meier, of a cause Aalen-Johansen."""
+    """The share of cases that had the event by each horizon: 1 - Kaplan-Meier, of a cause Aalen-Johansen.
+
+    NaN beyond the last case seen, unless all had an event by then.
+    """
     if cause:
-        return cumulative_incidence(time, event, cause, weights).at(horizons)
-    return 1 - kaplan_meier(time, event, weights).at(horizons)
+        share = cumulative_incidence(time, event, cause, weights).at(horizons)
+    else:
+        share = 1 - kaplan_meier(time, event, weights).at(horizons)
+    watched = censoring_survival(time, event, weights).at(horizons, before=True) > 0
+    return np.where(watched, share, np.nan)
 
 
 def observed_to_expected(

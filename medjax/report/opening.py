@@ -14,6 +14,7 @@ from medjax.data.dataset import Dataset
 from medjax.data.feed import CHUNK
 from medjax.job import Job
 from medjax.report.screen import parameter_table, size
+from medjax.report.unseen import unseen
 from medjax.training.mesh import spread
 from medjax.training.replicate import Replicate
 
@@ -27,6 +28,7 @@ def first_screen(job: Job, workdir: Path | str) -> str:
     lines = [
         f"medjax {metadata.version('medjax')}: {experiment.name} -> {workdir}",
         f"  data      {job.dataset.name} {job.dataset.version}: {audit.cases} cases, {patients}{left_out(job.dataset)}",
+        *(f"  note      {note}" for note in unseen(job)),
         f"  splits    {splits(job)}",
         f"  audit     {audited(job)}",
         f"  target    {target(job)}",

@@ -230,7 +230,7 @@ class Survival:
         """The mean time free of the event up to `until`: the area below a curve that starts at 1, in the unit of time."""
         times = jnp.concatenate([jnp.zeros(1), jnp.asarray(self.times, jnp.float32)]).astype(curves.dtype)
         curves = jnp.concatenate([jnp.ones_like(curves[:, :1]), curves], axis=-1)
-        return ((curves[:, 1:] + curves[:, :-1]) / 2 * jnp.diff(times)).sum(-1)
+        return ((curves[:, 1:] + curves[:, :-1]) / 2 * jnp.diff(times)[None, :]).sum(-1)
 
     @property
     def completes(self) -> bool:
@@ -267,10 +267,14 @@ class Survival:
             times = np.asarray(self.times)
             value = -float(horizon.integrated_brier(predictions[:, 1:], time, event > 0, times))
         else:
-            every = [
-                float(concordance.harrell(predictions[:, cause], time, event == cause + 1, truncation=self.until))
-                for cause in range(max(len(self.causes), 1))
-            ]
+            every = []
+            for cause in range(max(len(self.causes), 1)):
+                own = event == cause + 1
+                # As in the evaluation: whoever had another cause first never has this one.
+                until = np.where((event > 0) & ~own, time.max(initial=0) + 1, time)
+                every.append(
+                    float(concordance.harrell(predictions[:, cause], until, own, truncation=float(self.until)))
+                )
             value = float(np.mean(every))
         if not math.isfinite(value):
             raise InputError(

@@ -106,15 +106,12 @@ def build(
 
 
 def model_input_shapes(experiment: Experiment, shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Return the shapes that the model is initialised with: a batch of one, in floating point; of a patch, where one is drawn."""
+    """Return the shapes that the model is initialised with: a batch of one, in floating point but for codes; of a patch, where one is drawn."""
     patch = experiment.task.patch if experiment.task.kind == "segmentation" else ()
 
-    def shape(key: str) -> tuple[int, ...]:
-        return (1, *patch, shapes[key].shape[-1]) if patch else (1, *shapes[key].shape)
+    def one(key: str) -> jax.ShapeDtypeStruct:
+        kept = key == "code" or np.issubdtype(shapes[key].dtype, np.floating)
+        shape = (1, *patch, shapes[key].shape[-1]) if patch else (1, *shapes[key].shape)
+        return jax.ShapeDtypeStruct(shape, shapes[key].dtype if kept else np.float32)
 
-    return tuple(
-        jax.ShapeDtypeStruct(
-            shape(key), shapes[key].dtype if np.issubdtype(shapes[key].dtype, np.floating) else np.float32
-        )
-        for key in experiment.data.inputs
-    )
+    return tuple(one(key) for key in experiment.data.inputs)

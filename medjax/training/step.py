@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from medjax import augment
 from medjax.experiment import Experiment
@@ -15,6 +15,7 @@ from medjax.keys import named
 from medjax.preprocess import standardise
 from medjax.training import optimizer
 from medjax.training.state import TrainState
+from medjax.vocabulary import known_codes, standardise_numbers
 
 Batch = dict[str, Any]
 Sums = dict[str, Float[Array, ""]]
@@ -36,14 +37,21 @@ def gather(resident: Batch, batch: Batch) -> Batch:
     return {**{key: values[batch["index"]] for key, values in resident.items()}, **batch}
 
 
-def model_inputs(experiment: Experiment, fitted: dict[str, Any], batch: Batch) -> tuple[Float[Array, "batch ..."], ...]:
-    """Return what the model is called with: floating point, standardised where the experiment says so."""
+def model_inputs(
+    experiment: Experiment, fitted: dict[str, Any], batch: Batch
+) -> tuple[Shaped[Array, "batch ..."], ...]:
+    """Return what the model is called with: floating point, standardised where the experiment says so; codes stay whole."""
     arrays = []
     for key in experiment.data.inputs:
         array = batch[key]
+        if key == "code":
+            arrays.append(known_codes(fitted["code"], array))
+            continue
         if not jnp.issubdtype(array.dtype, jnp.floating):
             array = array.astype(jnp.float32)
-        if key in experiment.standardise:
+        if key == "number" and key in experiment.standardise:
+            array = standardise_numbers(fitted["code"], batch["code"], array)
+        elif key in experiment.standardise:
             array = standardise(fitted[key], array)
         arrays.append(array)
     return tuple(arrays)

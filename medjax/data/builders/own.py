@@ -69,6 +69,7 @@ class Own(tfds.core.ShardBasedBuilder):
             metadata=tfds.core.MetadataDict(
                 classes=list(facts.classes),
                 columns=list(facts.columns),
+                codes=list(facts.codes),
                 official_splits=list(facts.counts) != ["all"],
                 synthetic=facts.synthetic,
                 notes=list(facts.notes),

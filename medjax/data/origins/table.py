@@ -12,8 +12,20 @@ from typing import Any, Literal
 from medjax.data.case import INPUTS, TARGETS, Case
 from medjax.data.origin import Facts, Problem
 from medjax.data.origins.table_content import Content, check_whole, find_wrong, noted
-from medjax.data.readers.cells import MISSING, clean, is_infinite, is_number, level_reader, number, show, unify
-from medjax.data.readers.columns import Parsed, fits, parse
+from medjax.data.readers.cells import (
+    MISSING,
+    clean,
+    event,
+    is_infinite,
+    is_number,
+    level_or_unknown,
+    level_reader,
+    number,
+    show,
+    time,
+    unify,
+)
+from medjax.data.readers.columns import Parsed, fits, parse, unknown_notes
 from medjax.data.readers.listing import SPLITS
 from medjax.data.readers.table import Rows, check_columns, find_file, read_first, read_rows, uneven
 from medjax.errors import InputError
@@ -31,14 +43,18 @@ class Table:
     A case's `table` holds the numeric columns, then the categorical ones: a column of two levels as one number, 0 for
     the first level and 1 for the second (named `sex=male`); a column of more levels as a number for each (`race=asian`,
     ...), 1 where it applies. A missing value is NaN, in all numbers of its column; `preprocess.flag_missing` adds the
-    mask. Cells are cleaned before they are read (tabs and no-break spaces around them, full-width characters, "Yes" for
+    mask. With `unknown="code"` every level has a number, also where there are two, and a cell that is none of them has 0 in
+    all of them: the code of what was never seen. Cells are cleaned before they are read (tabs and no-break spaces around them, full-width characters, "Yes" for
     the level yes); what was cleaned is counted in the notes. Nothing else is guessed: a date, a percentage, "<5", a
     decimal comma or an unknown level is refused by line and column.
 
     Attributes:
         path: the file, in UTF-8, gzipped or not; a relative one from where the command runs, else from MEDJAX_DATA.
-        target: the column to be learnt.
-        kind: "label" for a class, "value" for a number.
+        target: the column to be learnt; of "survival" the time.
+        kind: "label" for a class, "value" for a number, "survival" for a time to an event.
+        event: of "survival", the column that says how the time ended: 0 censored, 1 the event, or the number of a cause;
+            `codes` turns words into these: (("died", (("no", "0"), ("yes", "1"))),).
+        entry: of "survival", the column with the time at which a case came under observation, where there is one.
         classes: names of the classes, in their order; () takes those of the file, sorted. A cell with any other class
             stops everything, also under "skip": leaving a class out is no matter of a few bad cells.
         numeric: columns of numbers that are inputs.
@@ -46,6 +62,8 @@ class Table:
         id: the column that names the case; None: the number of the row in the file, from 00000.
         group: the column that names the patient; None: every row is its own patient.
         split: a column with train, validation (val, valid, dev) or test; None: the cases are not parted.
+        unknown: what a cell does that is none of the levels of its column: "stop" everything, or be the "code" of the
+            unknown, counted in the notes; also in files to predict.
         attributes: columns kept beside the inputs to break results down by; numbers where all cells are, else text.
         missing: words that stand for a missing value, whatever their case, as an empty cell always does; a level of
             that name comes first.
@@ -57,13 +75,16 @@ class Table:
 
     path: str
     target: str
-    kind: Literal["label", "value"] = "label"
+    kind: Literal["label", "value", "survival"] = "label"
+    event: str | None = None
+    entry: str | None = None
     classes: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[tuple[str, tuple[str, ...]], ...] = ()
     id: str | None = None
     group: str | None = None
     split: str | None = None
+    unknown: Literal["stop", "code"] = "stop"
     attributes: tuple[str, ...] = ()
     missing: tuple[str, ...] = MISSING
     codes: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
@@ -72,7 +93,8 @@ class Table:
 
     def __post_init__(self):
         """Refuse settings that contradict each other, before any file is opened."""
-        for key, known in (("kind", ("label", "value")), ("on_error", ("stop", "skip"))):
+        choices = {"kind": ("label", "value", "survival"), "on_error": ("stop", "skip"), "unknown": ("stop", "code")}
+        for key, known in choices.items():
             if getattr(self, key) not in known:
                 raise InputError(f"{key} is {getattr(self, key)!r}; it must be {' or '.join(map(repr, known))}")
         for entry in self.categorical:
@@ -82,8 +104,14 @@ class Table:
             if len({clean(level) for level in levels} - {""}) < max(2, len(levels)):
                 raise InputError(f"categorical {name!r}: give at least two different levels, not {levels}")
         _check_roles(self)
-        if self.kind == "value" and self.classes:
-            raise InputError("classes are named, but kind is 'value'; leave them out, or set kind='label'")
+        if self.kind != "label" and self.classes:
+            raise InputError(f"classes are named, but kind is '{self.kind}'; leave them out, or set kind='label'")
+        if (self.kind == "survival") != (self.event is not None):
+            raise InputError(
+                "kind 'survival' needs the column `event` beside the target, which is the time; no other kind does"
+            )
+        if self.entry is not None and self.kind != "survival":
+            raise InputError(f"entry names {self.entry!r}, which goes with kind='survival'")
         if self.classes and len(set(self.classes)) < max(2, len(self.classes)):
             raise InputError(f"classes: give at least two different ones, not {self.classes}")
         if len({name for name, _ in self.codes}) < len(self.codes):
@@ -96,8 +124,12 @@ class Table:
         """Names of the numbers in a case's `table`."""
         names = list(self.numeric)
         for name, levels in self.categorical:
-            names += [f"{name}={level}" for level in (levels[1:] if len(levels) == 2 else levels)]
+            names += [f"{name}={level}" for level in self.numbered(levels)]
         return tuple(names)
+
+    def numbered(self, levels: Sequence[str]) -> tuple[str, ...]:
+        """Return the levels of a column that have a number of their own: of two the second alone, unless some are unknown."""
+        return tuple(levels[1:] if len(levels) == 2 and self.unknown == "stop" else levels)
 
     def fingerprint(self) -> str:
         """Hash the settings and the content of the file (SHA-256 as hex), and its name, which messages hold; not where it lies."""
@@ -118,8 +150,8 @@ class Table:
         """
         content = self._content()
         shapes: dict[str, tuple[tuple[int | None, ...], str]] = {"table": ((len(self.columns),), "float32")}
-        if self.kind == "value":
-            shapes["value"] = ((), "float32")
+        told = {"value": ("value",), "survival": ("time", "event", *(("entry",) if self.entry else ()))}
+        shapes |= {key: ((), "float32") for key in told.get(self.kind, ())}
         for name in content.attributes:
             shapes[name] = ((), "str" if name in content.texts else "float32")
         return Facts(
@@ -165,17 +197,27 @@ def read_cases(
     Raises:
         InputError: whatever is wrong with the file; every row must be readable here.
     """
-    needless = [name for name in table.numeric if name in exclude]
-    for name, levels in table.categorical:
-        if all(f"{name}={level}" in exclude for level in (levels[1:] if len(levels) == 2 else levels)):
-            needless.append(name)
-    table = dataclasses.replace(table, split=None, attributes=(), classes=tuple(classes) if target else ())
-    content = _read(table, path, target, needless, new=True)
+    table = dataclasses.replace(table, classes=tuple(classes) if target else ())
+    content = _read_new(table, path, target, exclude)
     found = [problem for row in range(len(content.lines)) if (problem := content.problem(row))]
     if found:
         more = {1: "", 2: "; 1 more row cannot be read"}.get(len(found), f"; {len(found) - 1} more rows cannot be read")
         raise InputError(f"{found[0]}{more}.")
     return [content.case(row) for row in range(len(content.lines))]
+
+
+def unknown_levels(table: Table, path: Path, exclude: Sequence[str] = ()) -> list[str]:
+    """Say for each column of another file which cells `read_cases` takes for the code of the unknown; [] without any."""
+    content = _read_new(table, path, None, exclude)
+    return unknown_notes(content.inputs, content.lines)
+
+
+def _read_new(table: Table, path: Path, target: str | None, exclude: Sequence[str]) -> Content:
+    needless = [name for name in table.numeric if name in exclude]
+    for name, levels in table.categorical:
+        if all(f"{name}={level}" in exclude for level in table.numbered(levels)):
+            needless.append(name)
+    return _read(dataclasses.replace(table, split=None, attributes=()), path, target, needless, new=True)
 
 
 def _check_roles(table: Table) -> None:
@@ -186,7 +228,7 @@ def _check_roles(table: Table) -> None:
     twice = next((name for name in inputs if inputs.count(name) > 1), None)
     if twice:
         raise InputError(f"column {twice!r} is named twice among numeric and categorical; name it once")
-    for role in ("target", "id", "group", "split"):
+    for role in ("target", "event", "entry", "id", "group", "split"):
         name = getattr(table, role)
         if name in inputs:
             raise InputError(
@@ -221,7 +263,8 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         given = ()  # the run's file had no names, but this one has
     header, rows = read_rows(path, given, ragged=True)
     levels = dict(table.categorical)
-    names = {"target": target} | {role: getattr(table, role) for role in ("id", "group", "split")}
+    names = {"target": target} | {role: getattr(table, role) if target else None for role in ("event", "entry")}
+    names |= {role: getattr(table, role) for role in ("id", "group", "split")}
     if new:
         names |= {role: None for role in ("id", "group", "split") if names[role] not in header}
     inputs = [name for name in (*table.numeric, *levels) if name not in needless]
@@ -249,7 +292,8 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
     group = column(names["group"], _name) if names["group"] else None
     patients |= set(group.known) if group else set()
     columns = {name: column(name, number) for name in table.numeric}
-    columns |= {name: column(name, level_reader(known), known) for name, known in levels.items()}
+    reader = level_reader if table.unknown == "stop" else level_or_unknown
+    columns |= {name: column(name, reader(known), known) for name, known in levels.items()}
     for name in needless:
         columns[name].wrong.clear()
     goal, classes = None, ()
@@ -257,7 +301,7 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         classes = table.classes or _classes(path, target, column(target).known)
         goal = column(target, level_reader(classes, "classes"), classes)
     elif target:
-        goal = column(target, number)
+        goal = column(target, time if table.kind == "survival" else number)
     attributes = {name: columns.get(name) or _attribute(partial(column, name)) for name in table.attributes}
     content = Content(
         path=path,
@@ -265,9 +309,12 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         lines=lines,
         inputs=columns,
         levels=levels,
+        numbered={name: table.numbered(known) for name, known in levels.items()},
         attributes=attributes,
         texts=frozenset(name for name, own in attributes.items() if isinstance(next(iter(own.known), ""), str)),
         target=goal,
+        event=column(names["event"], event) if names["event"] else None,
+        entry=column(names["entry"], time) if names["entry"] else None,
         id=column(names["id"], _name) if names["id"] else None,
         group=group,
         split=column(names["split"], _split) if names["split"] else None,

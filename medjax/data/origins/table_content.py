@@ -10,8 +10,8 @@ import numpy as np
 
 from medjax.data.case import Case
 from medjax.data.origin import Problem
-from medjax.data.readers.cells import show
-from medjax.data.readers.columns import Parsed, notes
+from medjax.data.readers.cells import UNKNOWN, excel_day, show
+from medjax.data.readers.columns import Parsed, day_numbers, notes, unknown_cells
 from medjax.errors import InputError
 
 _ORDER = ("train", "validation", "test")
@@ -27,9 +27,12 @@ class Content:
         lines: the line in which each row begins.
         inputs: the columns of `table`, numbers and levels.
         levels: of the categorical ones.
+        numbered: those of them that have a number in `table`.
         attributes: further columns.
         texts: those of them that hold text.
-        target: None where it was not asked for.
+        target: None where it was not asked for; of times to an event the time.
+        event: how the time ended; None for every other target.
+        entry: when a case came under observation; None where that is not told.
         id: None where rows are numbered.
         group: None where every row is its own patient.
         split: None where the cases are not parted.
@@ -42,9 +45,12 @@ class Content:
     lines: list[int]
     inputs: dict[str, Parsed]
     levels: dict[str, tuple[str, ...]]
+    numbered: dict[str, tuple[str, ...]]
     attributes: dict[str, Parsed]
     texts: frozenset[str]
     target: Parsed | None
+    event: Parsed | None
+    entry: Parsed | None
     id: Parsed | None
     group: Parsed | None
     split: Parsed | None
@@ -79,11 +85,15 @@ class Content:
         case: Case = {"id": name, "group": name if self.group is None else self.group.values[row]}
         numbers: list[float] = []
         for column, parsed in self.inputs.items():
-            numbers += _encode(parsed.values[row], self.levels.get(column))
+            numbers += _encode(parsed.values[row], self.numbered.get(column))
         case["table"] = np.array(numbers, np.float32)
         if self.target is not None:
             value = self.target.values[row]
-            case |= {"label": self.classes.index(value)} if self.classes else {"value": value}
+            if self.event is not None:
+                case |= {"time": value, "event": self.event.values[row]}
+                case |= {} if self.entry is None else {"entry": self.entry.values[row]}
+            else:
+                case |= {"label": self.classes.index(value)} if self.classes else {"value": value}
         for column, parsed in self.attributes.items():
             value = parsed.values[row]
             case[column] = value if value is not None else "" if column in self.texts else np.nan
@@ -124,6 +134,11 @@ def check_whole(content: Content, *, skip: bool) -> None:
         raise InputError(
             f"{content.path}, {where}: every row has the {what} {show(str(next(iter(found))))}; nothing can be learnt."
         )
+    if content.event is not None and not any(content.event.values[row] for row in rows):
+        raise InputError(
+            f"{content.path}, column {content.names['event']!r}: all {len(rows)} rows are censored (0); without an event no "
+            "risk can be learnt."
+        )
     _check_splits(content)
 
 
@@ -131,7 +146,7 @@ def noted(content: Content) -> tuple[str, ...]:
     """Return what a person should know: what was cleaned, what is missing, what is constant or looks like the answer."""
     lines = []
     columns = {**content.attributes, **content.inputs}
-    for role in ("target", "split"):
+    for role in ("target", "event", "entry", "split"):
         if (parsed := getattr(content, role)) is not None:
             columns[str(content.names[role])] = parsed
     for name, parsed in columns.items():
@@ -145,6 +160,11 @@ def noted(content: Content) -> tuple[str, ...]:
     for name, parsed in content.inputs.items():
         if len(set(parsed.known)) == 1:
             lines.append(f"column {name!r} is {parsed.known[0]!r} in every row that has it: it tells nothing")
+        elif not content.levels.get(name) and day_numbers(name, parsed.known):
+            day = f"{parsed.known[0]:g}"
+            lines.append(
+                f"column {name!r} seems to hold Excel's day numbers ({day} is {excel_day(day)}): a date is no input"
+            )
         elif not content.levels.get(name) and len(parsed.known) >= 10 and len(set(np.diff(parsed.known))) == 1:
             lines.append(f"column {name!r} counts the rows: a number of the case and no measurement")
     usable = [row for row in range(len(content.lines)) if row not in content.wrong]
@@ -158,8 +178,7 @@ def noted(content: Content) -> tuple[str, ...]:
 def _encode(value: Any, levels: Sequence[str] | None) -> list[float]:
     if levels is None:
         return [np.nan if value is None else value]
-    names = levels[1:] if len(levels) == 2 else levels
-    return [np.nan if value is None else float(value == name) for name in names]
+    return [np.nan if value is None else float(value == name) for name in levels]
 
 
 def find_wrong(content: Content) -> None:
@@ -172,7 +191,7 @@ def find_wrong(content: Content) -> None:
     for name, parsed in content.inputs.items():
         for row, reason in parsed.wrong.items():
             add(row, name, reason)
-    for role in ("target", "id", "group", "split"):
+    for role in ("target", "event", "entry", "id", "group", "split"):
         parsed = getattr(content, role)
         if parsed is None:
             continue
@@ -180,6 +199,14 @@ def find_wrong(content: Content) -> None:
         for row, value in enumerate(parsed.values):
             if value is None and row not in uneven:
                 add(row, content.names[role], parsed.wrong.get(row, f"{what} is missing"))
+    if content.entry is not None and content.target is not None:
+        for row, (entry, end) in enumerate(zip(content.entry.values, content.target.values, strict=True)):
+            if entry is not None and end is not None and entry >= end:
+                add(
+                    row,
+                    content.names["entry"],
+                    f"the entry {entry:g} is not before the end of the observation, {end:g}",
+                )
     if content.id is not None:
         first: dict[str, int] = {}
         for row, value in enumerate(content.id.values):
@@ -192,6 +219,12 @@ def _check_input(content: Content, name: str, parsed: Parsed) -> None:
     where, levels = f"{content.path}, column {name!r}", content.levels.get(name)
     if not parsed.known and not parsed.wrong:
         raise InputError(f"{where}: it holds no value; leave the column out.")
+    strange = {row: f"{show(cell)} is none of them" for cell, row in unknown_cells(parsed)}
+    if 2 * len(strange) > len(parsed.known):
+        raise InputError(
+            f"{where}: most cells are none of the levels {', '.join(levels or ())}, first in line "
+            f"{content.lines[min(strange)]}: {strange[min(strange)]}; name the levels that the file has."
+        )
     if 2 * len(parsed.wrong) <= len(parsed.wrong) + len(parsed.known):
         return
     row = min(parsed.wrong)
@@ -230,7 +263,8 @@ def _giveaways(content: Content) -> list[str]:
     if target is None or len(content.classes) < 2:
         return found
     for name, parsed in content.inputs.items():
-        order = {level: place for place, level in enumerate(content.levels.get(name, ()))}
+        order: dict[Any, int] = {level: place for place, level in enumerate(content.levels.get(name, ()))}
+        order |= {UNKNOWN: len(order)} if order else {}
         by_class: dict[str, set[float]] = {}
         known = [row for row in rows if parsed.values[row] is not None]
         for row in known:

@@ -5,11 +5,15 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
 
 import numpy as np
 
 MISSING: tuple[str, ...] = ("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", ".")
 """Words that stand for a missing value, whatever their case."""
+
+UNKNOWN = "(unknown level)"
+"""What `level_or_unknown` reads where a cell is none of the levels."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
@@ -58,6 +62,21 @@ def is_date(text: str) -> bool:
     return _DATE.fullmatch(text) is not None
 
 
+def excel_day(text: str) -> str | None:
+    """Return the date that a cleaned cell is where it is a day number of Excel (45123 or 44927.5); None where it is not.
+
+    Days count from 1899-12-30; those from 1941 to 2064 are believed, as smaller numbers may be anything.
+    """
+    if not is_number(text) or not 15_000 <= float(text) < 60_200:
+        return None
+    return (date(1899, 12, 30) + timedelta(days=int(float(text)))).isoformat()
+
+
+def fits_number(text: str) -> bool:
+    """Say whether a cleaned cell is a number that can be read."""
+    return is_number(text) and abs(float(text)) <= float(np.finfo(np.float32).max)
+
+
 def is_infinite(text: str) -> bool:
     """Say whether a cleaned cell is infinity."""
     return _INFINITE.fullmatch(text) is not None
@@ -82,6 +101,27 @@ def number(text: str) -> float:
         if form.fullmatch(text):
             raise ValueError(f"{show(text)} is {reason}")
     raise ValueError(f"{show(text)} is no number; leave the cell empty if the value is missing")
+
+
+def time(text: str) -> float:
+    """Read a time: a number of at least 0."""
+    value = number(text)
+    if value < 0:
+        raise ValueError(f"{show(text)} is a negative time; times count from 0")
+    return value
+
+
+def event(text: str) -> float:
+    """Read how a time ended: 0 for censored, 1 for the event, or the number of a cause."""
+    try:
+        value = number(text)
+    except ValueError:
+        value = -1.0
+    if value < 0 or value % 1:
+        raise ValueError(
+            f"{show(text)} is no event; write 0 (censored), 1 (the event) or the number of a cause, or name words in `codes`"
+        )
+    return value
 
 
 def level_reader(levels: Sequence[str], what: str = "levels") -> Callable[[str], str]:
@@ -110,6 +150,19 @@ def level_reader(levels: Sequence[str], what: str = "levels") -> Callable[[str],
         hint = next((f" (is it {show(level)}?)" for level in levels if near == [level.casefold()]), "")
         known = ", ".join(levels[:12]) + (", ..." if len(levels) > 12 else "")
         raise ValueError(f"{show(text)} is none of the {what} {known}{hint}")
+
+    return read
+
+
+def level_or_unknown(levels: Sequence[str]) -> Callable[[str], str]:
+    """Return a function as `level_reader` does, which gives `UNKNOWN` for a cell that is none of the levels."""
+    known = level_reader(levels)
+
+    def read(text: str) -> str:
+        try:
+            return known(text)
+        except ValueError:
+            return UNKNOWN
 
     return read
 

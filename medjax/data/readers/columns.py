@@ -2,12 +2,23 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from medjax.data.readers.cells import MISSING, clean, is_date, is_number, number, same_value, show, unify
+from medjax.data.readers.cells import (
+    MISSING,
+    UNKNOWN,
+    clean,
+    excel_day,
+    is_date,
+    is_number,
+    number,
+    same_value,
+    show,
+    unify,
+)
 from medjax.data.readers.table import read_first, read_rows
 
 Kind = Literal["numeric", "categorical", "date", "text", "constant", "empty", "identifier"]
@@ -17,6 +28,8 @@ _MOST = 20
 _ENOUGH = 20
 """Rows from which on a column of nothing but different whole numbers or words counts as an identifier."""
 _IDENTIFIERS = {"id", "mrn", "pid", "patient", "patientid", "subject", "subjectid", "identifier", "uuid"}
+
+_DATES = {"date", "datetime", "timestamp", "dob", "birthdate", "birthday", "admitdate", "dischargedate"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +61,7 @@ class Column:
 
     Attributes:
         name: from the header.
-        kind: "numeric" where most cells are numbers; "date"; "categorical" for text of at most 20 levels, else "text";
+        kind: "numeric" where most cells are numbers; "date", also of Excel's day numbers in a column that is called so; "categorical" for text of at most 20 levels, else "text";
             "identifier" where a number or a word of its own stands in every row, or the name says so; "constant" and
             "empty" where there is one value or none.
         count: rows.
@@ -157,9 +170,10 @@ def unnamed(path: Path | str) -> tuple[str, ...]:
 def notes(name: str, parsed: Parsed, lines: Sequence[int]) -> list[str]:
     """Return a line for what was cleaned in a column, and one for what its codes replaced."""
     found = []
-    if parsed.changed:
-        (cell, shown), _ = max(parsed.changed.items(), key=lambda item: (len(item[1]), item[0]))
-        rows = sorted(row for own in parsed.changed.values() for row in own)
+    changed = {change: rows for change, rows in parsed.changed.items() if change[1] != UNKNOWN}
+    if changed:
+        (cell, shown), _ = max(changed.items(), key=lambda item: (len(item[1]), item[0]))
+        rows = sorted(row for own in changed.values() for row in own)
         many = f"{len(rows)} cells such as" if len(rows) > 1 else "the cell"
         found.append(f"column {name!r}: {many} {show(cell)} read as {_shown(shown)} ({_places(rows, lines)})")
     if parsed.coded:
@@ -167,6 +181,26 @@ def notes(name: str, parsed: Parsed, lines: Sequence[int]) -> list[str]:
         most = sorted(counts.items(), key=lambda item: -item[1])[:5]
         said = ", ".join(f"{show(cell)} as {_shown(shown)} ({count})" for (cell, shown), count in most)
         found.append(f"column {name!r}: as its codes say, {said}{', ...' * (len(counts) > 5)}")
+    return found + unknown_notes({name: parsed}, lines)
+
+
+def unknown_cells(parsed: Parsed) -> list[tuple[str, int]]:
+    """Return cell and row of all cells that were read as the unknown level."""
+    return [(cell, row) for (cell, shown), rows in parsed.changed.items() if shown == UNKNOWN for row in rows]
+
+
+def unknown_notes(columns: Mapping[str, Parsed], lines: Sequence[int]) -> list[str]:
+    """Return a line for each column in which levels were unknown: how many cells, which, and where."""
+    found = []
+    for name, parsed in columns.items():
+        if cells := unknown_cells(parsed):
+            different = sorted({cell for cell, _ in cells})
+            shown = ", ".join(show(cell) for cell in different[:5]) + ", ..." * (len(different) > 5)
+            rows = sorted(row for _, row in cells)
+            found.append(
+                f"column {name!r}: {len(rows)} cell{'s' * (len(rows) > 1)} of no known level ({shown}), taken as unknown "
+                f"({_places(rows, lines)})"
+            )
     return found
 
 
@@ -197,15 +231,15 @@ def _describe(name: str, cells: Sequence[str], lines: Sequence[int], missing: Se
         kind = "constant" if counts else "empty"
     elif _identifies(name, counts, numbers, whole=whole) and not dates:
         kind = "identifier"
-    elif 2 * sum(counts[text] for text in dates) > known:
+    elif 2 * sum(counts[text] for text in dates) > known or day_numbers(name, counts):
         kind = "date"
     elif 2 * sum(counts[text] for text in numbers) > known:
         kind = "numeric"
-    usual = {"numeric": numbers, "date": dates}.get(kind, counts)
+    usual = {"numeric": numbers, "date": dates or numbers}.get(kind, counts)
     unfit = [row for row, text in enumerate(parsed.values) if text is not None and text not in usual]
     (cell, shown), _ = max(parsed.changed.items(), key=lambda item: len(item[1]), default=(("", ""), ()))
     many = sum(counts[text] for text in numbers)
-    numeric = bool(numbers) and kind in ("numeric", "identifier", "constant")
+    numeric = bool(numbers) and (kind in ("numeric", "identifier", "constant") or (kind == "date" and not dates))
     return Column(
         name=name,
         kind=kind,
@@ -224,6 +258,15 @@ def _describe(name: str, cells: Sequence[str], lines: Sequence[int], missing: Se
     )
 
 
+def day_numbers(name: str, cells: Iterable[Any]) -> bool:
+    """Say whether a column that is called a date holds day numbers of Excel and nothing else."""
+    return bool(_DATES & _tokens(name)) and all(excel_day(f"{cell}") for cell in cells)
+
+
+def _tokens(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()))
+
+
 def _identifies(name: str, counts: Counter[str], numbers: Mapping[str, float], *, whole: bool) -> bool:
     """Say whether a column numbers or names its rows, or the patients of its rows."""
     known, words = counts.total(), not numbers and not any(" " in text for text in counts)
@@ -231,8 +274,7 @@ def _identifies(name: str, counts: Counter[str], numbers: Mapping[str, float], *
     numbered = whole and max(numbers.values()) - min(numbers.values()) < 2 * known
     if len(counts) == known >= _ENOUGH and (words or numbered):
         return True
-    tokens = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()))
-    return bool(_IDENTIFIERS & tokens) and (whole or not numbers) and len(counts) > min(_MOST, known / 3)
+    return bool(_IDENTIFIERS & _tokens(name)) and (whole or not numbers) and len(counts) > min(_MOST, known / 3)
 
 
 def fits(read: Callable[[str], Any], text: str) -> bool:

@@ -16,7 +16,7 @@ from medjax import config, external, preprocess, run
 from medjax.data import dataset as datasets
 from medjax.data.origin import Origin, Problem
 from medjax.data.origins import Table
-from medjax.data.origins.table import read_cases
+from medjax.data.origins.table import read_cases, unknown_levels
 from medjax.errors import InputError
 
 SPEC = Table(
@@ -98,6 +98,26 @@ def test_codes_say_what_cells_stand_for(tmp_path):
     )
     assert [case["label"] for case in cases] == [0, 1, 1]
     assert "column 'glucose': as its codes say, '0.0' as missing (1)" in origin.facts().notes
+
+
+def test_an_unknown_level_is_a_code_of_its_own_and_counted(tmp_path):
+    strange = swap(2, "iii", "IV", swap(0, "female", "x"))
+    refused = [str(case) for case in table(tmp_path, strange).cases("all") if isinstance(case, Problem)]
+    assert any("line 4: column 'stage': 'IV' is none of the levels I, II, III" in one for one in refused)
+    origin = table(tmp_path, strange, unknown="code")
+    cases = list(origin.cases("all"))
+    assert origin.columns == ("age", "crp", "sex=female", "sex=male", "stage=I", "stage=II", "stage=III")
+    np.testing.assert_array_equal(cases[2]["table"][2:], [0, 1, 0, 0, 0])  # stage IV: none of the three
+    np.testing.assert_array_equal(cases[0]["table"][2:], [0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(cases[3]["table"][2:], [np.nan, np.nan, 0, 0, 1])  # missing is not unknown
+    notes = "; ".join(origin.facts().notes)
+    assert "column 'stage': 1 cell of no known level ('IV'), taken as unknown (line 4)" in notes
+    assert "column 'sex': 1 cell of no known level ('x'), taken as unknown (line 2)" in notes
+    assert unknown_levels(origin, Path(origin.path)) == [note for note in origin.facts().notes if "no known" in note]
+    assert not unknown_levels(table(tmp_path, unknown="code"), Path(origin.path))
+    most = [row.replace(",I", ",T") for row in ROWS]
+    with pytest.raises(InputError, match="'stage': most cells are none of the levels I, II, III, first in line 2"):
+        table(tmp_path, most, unknown="code").facts()
 
 
 def test_a_level_comes_before_a_missing_word(tmp_path):
@@ -426,7 +446,7 @@ def test_predictions_for_the_file_are_those_of_the_run(tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_flags_say_what_was_missing_and_standardising_leaves_constant_ones_alone(tmp_path):
+def test_flags_say_what_was_missing_and_those_that_training_never_saw_stay_silent(tmp_path):
     cases = [preprocess.flag_missing(case) for case in table(tmp_path).cases("all")]
     rows = np.stack([case["table"] for case in cases])
     assert rows.shape == (5, 12)
@@ -436,8 +456,8 @@ def test_flags_say_what_was_missing_and_standardising_leaves_constant_ones_alone
     ready = preprocess.standardise(fitted, rows)
     assert np.isfinite(ready).all()
     assert np.isfinite(preprocess.standardise(jax.device_put(fitted), rows)).all()
-    np.testing.assert_array_equal(fitted["scale"][[6, 7, 9]], 1)  # never missing in the two training cases
-    np.testing.assert_array_equal(ready[1, [6, 7, 9]], [0, 1, 0])  # a gap that training never saw stays a plain 1
+    np.testing.assert_array_equal(fitted["scale"][[6, 7, 9]], np.inf)  # never missing in the two training cases
+    np.testing.assert_array_equal(ready[1, [6, 7, 9]], 0)  # nothing was learnt of a gap that training never saw
     with pytest.raises(InputError, match="flag_missing, case a: this step needs a table"):
         preprocess.flag_missing({"id": "a"})
 

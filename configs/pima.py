@@ -1,0 +1,72 @@
+"""Pima diabetes: onset within five years from eight measurements of 768 women (real), with zeros that mean missing.
+
+uv run train.py --config configs/pima.py
+"""
+
+from functools import partial
+
+import optax
+
+from medjax.baselines import gradient_boosting, logistic_regression
+from medjax.data.origins import Table
+from medjax.data.split import Folds
+from medjax.errors import InputError
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training
+from medjax.models import FTTransformer, Perceptron, TabularResNet
+from medjax.preprocess import flag_missing
+from medjax.tasks import Classification
+from medjax.training.schedule import cosine
+
+# Nobody alive has a glucose, a blood pressure, a skin fold, an insulin or a body mass index of 0: not measured.
+NEVER_ZERO = ("glucose", "blood_pressure", "skin_thickness", "insulin", "bmi")
+NETWORKS = {
+    "ft_transformer": FTTransformer(depth=2, width=32, heads=4),
+    "resnet": TabularResNet(depth=2, width=64, dropout=0.3),
+    "perceptron": Perceptron(hidden=(32, 32), dropout=0.2),
+}
+
+
+def origin(zeros: str) -> Table:
+    """Return the table; zeros are "missing", or the "values" that the file says they are."""
+    if zeros not in ("missing", "values"):
+        raise InputError(f"zeros is '{zeros}'; use missing or values")
+    return Table(
+        path="tabular/pima_diabetes/pima-indians-diabetes.csv",
+        header=("pregnancies", *NEVER_ZERO, "pedigree", "age", "diabetes"),
+        target="diabetes",
+        classes=("no", "yes"),
+        codes=(
+            ("diabetes", (("0", "no"), ("1", "yes"))),
+            *((name, (("0", ""),)) for name in NEVER_ZERO if zeros == "missing"),
+        ),
+        numeric=("pregnancies", *NEVER_ZERO, "pedigree", "age"),
+    )
+
+
+def experiment(network: str = "ft_transformer", flags: bool = True, zeros: str = "missing") -> Experiment:
+    """Return the experiment.
+
+    Args:
+        network: which of the three models.
+        flags: whether the model is told what is missing, instead of the training mean alone.
+        zeros: what the impossible zeros are.
+    """
+    if network not in NETWORKS:
+        raise InputError(f"network is '{network}'; use one of {', '.join(NETWORKS)}")
+    return Experiment(
+        name="pima",
+        data=Data(name="pima", origin=origin(zeros), inputs=("table",), splits=Folds(count=5, salt=86)),
+        task=Classification(positive="yes"),
+        model=NETWORKS[network],
+        preprocess=(flag_missing,) if flags else (),
+        standardise=("table",),
+        optimizer=Optimizer(
+            transform=partial(optax.adamw, weight_decay=0.01),
+            learning_rate=1e-3,
+            schedule=partial(cosine, warmup=0.1),
+            clip=1.0,
+        ),
+        training=Training(duration=Duration(epochs=25), batch_size=32),
+        replicates=Replicates(seeds=5),
+        evaluation=Evaluation(primary="auroc", reference=(gradient_boosting, logistic_regression), margin=0.02),
+    )

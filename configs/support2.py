@@ -1,0 +1,88 @@
+"""SUPPORT2: death in hospital of 9,105 seriously ill adults, predicted on the third day of the study (real).
+
+uv run train.py --config configs/support2.py
+"""
+
+from functools import partial
+
+import optax
+
+from medjax.baselines import gradient_boosting, logistic_regression
+from medjax.data.origins import Table
+from medjax.data.split import Folds
+from medjax.errors import InputError
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training
+from medjax.models import FTTransformer, Perceptron, TabularResNet
+from medjax.preprocess import flag_missing
+from medjax.tasks import Classification
+from medjax.training.schedule import cosine
+
+# Known only after the third day, or the opinion of an earlier model or of a physician; none of it is an input.
+OUTCOMES = ("death", "slos", "d.time", "sfdm2")
+WHOLE_STAY = ("charges", "totcst", "totmcst", "avtisst", "dnr", "dnrday")
+OPINIONS = ("sps", "aps", "surv2m", "surv6m", "prg2m", "prg6m", "adlsc")
+AFTER = (*OUTCOMES, *WHOLE_STAY, *OPINIONS)
+
+# Knaus et al., Annals of Internal Medicine 122:191 (1995). `sno`, the number of the patient, is no column of ours.
+ORIGIN = Table(
+    path="tabular/support2/support2.csv.gz",
+    target="hospdead",
+    classes=("survived", "died"),
+    codes=(("hospdead", (("0", "survived"), ("1", "died"))),),
+    numeric=(
+        "age", "num.co", "edu", "scoma", "hday", "diabetes", "dementia", "meanbp", "wblc", "hrt", "resp", "temp", "pafi",
+        "alb", "bili", "crea", "sod", "ph", "glucose", "bun", "urine", "adlp", "adls",
+        "death", "slos", "d.time", "charges", "totcst", "totmcst", "avtisst", "dnrday", *OPINIONS,
+    ),
+    categorical=(
+        ("sex", ("female", "male")),
+        ("dzgroup", ("ARF/MOSF w/Sepsis", "CHF", "COPD", "Cirrhosis", "Colon Cancer", "Coma", "Lung Cancer", "MOSF w/Malig")),
+        ("income", ("under $11k", "$11-$25k", "$25-$50k", ">$50k")),
+        ("race", ("asian", "black", "hispanic", "other", "white")),
+        ("ca", ("no", "yes", "metastatic")),
+        ("dnr", ("no dnr", "dnr before sadm", "dnr after sadm")),
+        ("sfdm2", ("no(M2 and SIP pres)", "adl>=4 (>=5 if sur)", "SIP>=30", "Coma or Intub", "<2 mo. follow-up")),
+    ),
+    unknown="code",
+)  # fmt: skip
+NETWORKS = {
+    "resnet": TabularResNet(depth=2, width=128, dropout=0.3),
+    "ft_transformer": FTTransformer(depth=2, width=32, heads=4),
+    "perceptron": Perceptron(hidden=(64, 64), dropout=0.2),
+}
+
+
+def experiment(network: str = "resnet", flags: bool = True, after: bool = False) -> Experiment:
+    """Return the experiment.
+
+    Args:
+        network: which of the three models.
+        flags: whether the model is told what is missing, instead of the training mean alone.
+        after: whether it sees what is known only afterwards: what such a leak would have given.
+    """
+    if network not in NETWORKS:
+        raise InputError(f"network is '{network}'; use one of {', '.join(NETWORKS)}")
+    late = tuple(name for name in ORIGIN.columns if name.partition("=")[0] in AFTER)
+    return Experiment(
+        name="support2",
+        data=Data(
+            name="support2",
+            origin=ORIGIN,
+            inputs=("table",),
+            splits=Folds(count=5, salt=53),
+            exclude=() if after else late,
+        ),
+        task=Classification(positive="died"),
+        model=NETWORKS[network],
+        preprocess=(flag_missing,) if flags else (),
+        standardise=("table",),
+        optimizer=Optimizer(
+            transform=partial(optax.adamw, weight_decay=0.01),
+            learning_rate=1e-3,
+            schedule=partial(cosine, warmup=0.1),
+            clip=1.0,
+        ),
+        training=Training(duration=Duration(epochs=10), batch_size=128),
+        replicates=Replicates(seeds=3),
+        evaluation=Evaluation(primary="auroc", reference=(gradient_boosting, logistic_regression), margin=0.01),
+    )
