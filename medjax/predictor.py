@@ -75,9 +75,12 @@ class Predictor:
             Predictions with one member a replicate; `medjax.evidence.predictions.ensemble` averages the members.
 
         Raises:
-            InputError: a case breaks the contract, or has another shape than the training cases (its id is named).
+            InputError: a case breaks the contract, or has another shape than the training cases (its id is named); the
+                run segments, which `medjax.segmenter.Segmenter` does.
         """
         task = self.experiment.task
+        if task.kind == "segmentation":
+            raise InputError("this run segments: Segmenter(model, load_largest(model.record['plan'])).segment(case)")
         prepared, arrays = self._prepare(cases)
         mesh = self.programs.mesh
         feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", "data"))
