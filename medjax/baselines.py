@@ -1,17 +1,19 @@
 """Classical models on the same cases and folds: what a new model must be compared with.
 
 A baseline is a function (inputs, targets of the training cases, inputs to predict) -> predictions; everything in it is
-fitted on the training cases.
+fitted on the training cases. One for times to an event is also given the `times` at which curves are read.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from medjax.errors import InputError
+from medjax.survival_losses import cox
 
+NEWTON_STEPS = 50
 Train, Cases = Num[np.ndarray, "train *shape"], Num[np.ndarray, "cases *shape"]
 
 
@@ -106,6 +108,87 @@ def gradient_boosting_regression(
         return _value(model, train, targets, cases)
 
 
+def cox_regression(
+    train: Train,
+    targets: Num[np.ndarray, "train targets"],
+    cases: Cases,
+    *,
+    times: Sequence[float],
+    ties: Literal["efron", "breslow"] = "efron",
+    regularisation: float | int = 0.0,
+) -> Float[np.ndarray, "cases values"]:
+    """Return log hazard ratio and survival at `times` of a linear Cox model, by Newton's method in float64.
+
+    Inputs are standardised and mean-imputed, which leaves the model without regularisation as it is.
+
+    Args:
+        train: inputs of the training cases; images are flattened.
+        targets: their times, and 1 for the event or 0 for censored.
+        cases: inputs to predict.
+        times: where the curves are read, in the unit of the targets.
+        ties: the rule for events at the same time.
+        regularisation: factor of half the sum of the squared coefficients of the standardised inputs.
+    """
+    import jax
+
+    prepare = _pipeline(None).fit(_flat(train))
+    inputs, asked = prepare.transform(_flat(train)), prepare.transform(_flat(cases))
+    known = np.isfinite(targets[:, :2]).all(1)
+    inputs, (time, event) = inputs[known], targets[known, :2].T.astype(np.float64)
+    coefficients = cox_coefficients(inputs, time, event, ties=ties, regularisation=regularisation)
+    risk = inputs @ coefficients
+    with jax.enable_x64(True):
+        hazard = cox.log_baseline_hazard(risk, time, event, jax.numpy.asarray(times, jax.numpy.float64))
+        curves = np.asarray(cox.survival(asked @ coefficients, hazard))
+    return np.concatenate([(asked @ coefficients)[:, None], curves], axis=1)
+
+
+def cox_coefficients(
+    inputs: Float[np.ndarray, "cases columns"],
+    time: Float[np.ndarray, " cases"],
+    event: Num[np.ndarray, " cases"],
+    *,
+    ties: Literal["efron", "breslow"] = "efron",
+    regularisation: float | int = 0.0,
+) -> Float[np.ndarray, " columns"]:
+    """Return the coefficients that maximise Cox's partial likelihood: those of R's coxph and of lifelines.
+
+    Raises:
+        InputError: it does not converge: a column or a combination of them separates the events.
+    """
+    import jax
+
+    def loss(coefficients: Any, inputs: Any, time: Any, event: Any) -> Any:
+        terms = cox.partial_likelihood(inputs @ coefficients, time, event, ties=ties)
+        return terms.sum() + regularisation / 2 * (coefficients**2).sum()
+
+    every = jax.jit(lambda *given: (loss(*given), jax.grad(loss)(*given), jax.hessian(loss)(*given)))
+
+    def derivatives(at: np.ndarray) -> list[np.ndarray]:
+        return [np.asarray(one) for one in every(at, inputs, time, event)]
+
+    coefficients = np.zeros(inputs.shape[1])
+    with jax.enable_x64(True):
+        value, gradient, curvature = derivatives(coefficients)
+        for _ in range(NEWTON_STEPS):
+            # A column that never varies has neither slope nor curvature: least squares leaves its coefficient at 0.
+            step = np.linalg.lstsq(curvature, gradient, rcond=1e-12)[0]
+            length = 1.0
+            while True:
+                following = derivatives(coefficients - length * step)
+                if following[0] <= value + 1e-12 * abs(value) or length < 1e-6:
+                    break
+                length /= 2
+            coefficients, moved = coefficients - length * step, float(np.abs(length * step).max(initial=0.0))
+            value, gradient, curvature = following
+            if moved < 1e-10:
+                return coefficients
+    raise InputError(
+        f"Cox regression does not converge in {NEWTON_STEPS} steps: some input separates the cases with an event from all "
+        "others; give it a regularisation (functools.partial(cox_regression, regularisation=1.0)), or drop the input"
+    )
+
+
 def name(reference: Any) -> str:
     """Return a baseline's name for tables: "logistic regression"."""
     return getattr(reference, "func", reference).__name__.replace("_", " ")
@@ -164,7 +247,8 @@ def _pipeline(model: Any) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
+    steps = [SimpleImputer(keep_empty_features=True), StandardScaler()]
+    return make_pipeline(*steps, *([] if model is None else [model]))
 
 
 def _flat(inputs: np.ndarray) -> np.ndarray:

@@ -103,6 +103,10 @@ def parser() -> argparse.ArgumentParser:
         "--prevalence", type=float, action="append", metavar="SHARE",
         help="with --predictions: PPV and NPV also at this prevalence; repeatable",
     )  # fmt: skip
+    sub.add_argument(
+        "--horizon", type=float, action="append", metavar="TIME",
+        help="with --predictions of times to an event: judge the curves at this time; repeatable",
+    )  # fmt: skip
     sub.add_argument("--out", type=Path, help="with --predictions: JSON file to write the evaluation to")
 
     sub = verb("compare", compare_command, "compare runs, or tables of predictions, on the same cases")
@@ -112,6 +116,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--positive", help="the positive class, where there are two (that of the first run)")
     sub.add_argument("--margin", type=float, help="largest acceptable loss of the primary metric, stated beforehand")
     sub.add_argument("--reference", help="the entry that all others are compared with (every pair)")
+    sub.add_argument(
+        "--horizon", type=float, action="append", metavar="TIME",
+        help="of times to an event: judge the curves at this time; repeatable (those of the first run)",
+    )  # fmt: skip
     sub.add_argument("--out", type=Path, help="JSON file to write the comparison to")
 
     sub = verb("report", report_command, "write report.html, a model card and reporting checklists into a run folder")

@@ -260,8 +260,9 @@ def resolve(
         raise InputError(f"evaluation.threshold {evaluation.threshold} must lie between 0 and 1")
     if not 0 <= evaluation.calibrate < 1:
         raise InputError(f"evaluation.calibrate {evaluation.calibrate} must be a share from 0 up to, not including, 1")
-    if evaluation.calibrate and task.kind == "labels":
-        raise InputError("evaluation.calibrate is not there for several labels yet; set it to 0")
+    if evaluation.calibrate and task.kind in ("labels", "survival"):
+        what = "several labels" if task.kind == "labels" else "survival"
+        raise InputError(f"evaluation.calibrate is not there for {what} yet; set it to 0")
     if evaluation.resamples < 1:
         raise InputError(f"evaluation.resamples {evaluation.resamples} must be at least 1")
     if training.patience is not None and training.patience < 1:
@@ -283,6 +284,8 @@ def resolve(
             )
         if evaluation.test:
             raise InputError("evaluation.test is set, but cross-validation has no test set; set it to false")
+    if experiment.mix is not None and task.kind == "survival":
+        raise InputError("mix blends targets, and times to an event cannot be blended; set mix to null")
     if experiment.mix is not None:
         try:
             inspect.signature(experiment.mix).bind("key", "batch", "inputs")

@@ -97,6 +97,10 @@ def about(experiment: Experiment, record: dict[str, Any]) -> dict[str, Any]:
         head["folds"] = len(folds)
     if experiment.task.positive is not None:
         head["positive"] = experiment.task.positive
+    if experiment.task.kind == "segmentation":
+        head["volume_unit"] = "ml" if "volume" in experiment.data.inputs else "mm2"
+    if getattr(experiment.task, "unit", ""):
+        head["unit"] = experiment.task.unit
     if not record["data"]["patients_known"]:
         head["patients"] = "patients unknown (taken as independent)"
     return head

@@ -1,5 +1,6 @@
 """Training all waves of a run, from the newest checkpoint or from the start, until the end or a signal."""
 
+import dataclasses
 import signal
 import threading
 import time
@@ -8,16 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from medjax import folder, job, predict
 from medjax.errors import InputError
 from medjax.job import Job
 from medjax.report.screen import Screen
+from medjax.tasks import Survival
 from medjax.training import checkpoint, loop
 from medjax.training.record import MetricsLog
 from medjax.training.replicate import Replicate, put, take
-from medjax.training.state import current_variables
+from medjax.training.state import current_variables, final_variables
 
 
 def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began: float) -> Any:
@@ -40,7 +43,7 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
         with _signals() as interrupted, screen.progress("training", every, done, cases) as update:
             for number, wave in enumerate(programs.waves):
                 offset, models = number * total, [work.replicates[k] for k in wave]
-                if done >= offset + total or (done > offset and bool(np.all(whole.stopped[wave]))):
+                if done >= offset + total:
                     continue
                 if done > offset:
                     state = take(whole, wave, programs.mesh)
@@ -70,24 +73,44 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
                     log=report,
                     interrupted=interrupted.is_set,
                 )
-                state = loop.run(
-                    programs,
-                    feed,
-                    job.training_plan(work, wave),
-                    state,
-                    [model.label for model in models],
-                    start=max(done - offset, 0),
-                    total=total,
-                    evaluate_every=work.every,
-                    log_every=training.log_every,
-                    grid=training.save_grid,
-                    hooks=hooks,
-                )
-                save(state, total)
+                # Stopped early, and interrupted before the last save: nothing is left to learn.
+                if done <= offset or not bool(np.all(whole.stopped[wave])):
+                    state = loop.run(
+                        programs,
+                        feed,
+                        job.training_plan(work, wave),
+                        state,
+                        [model.label for model in models],
+                        start=max(done - offset, 0),
+                        total=total,
+                        evaluate_every=work.every,
+                        log_every=training.log_every,
+                        grid=training.save_grid,
+                        hooks=hooks,
+                    )
+                save(_complete(work, feed, state, models), total)
     finally:
         log.close()
         writer.wait()
     return whole
+
+
+def _complete(work: Job, feed: Any, state: Any, models: Sequence[Replicate]) -> Any:
+    """Fit what needs the final parameters, such as the baseline of Cox's model, on each replicate's training cases."""
+    task = work.experiment.task
+    if not isinstance(task, Survival) or not task.completes:
+        return state
+    cases = [model.train for model in models]
+    values = predict.predict_wave(
+        work.programs, final_variables(state), state.fitted, feed, cases, predict.EVALUATION_BATCH
+    )
+    found = [task.complete(own, work.targets[model.train]) for model, own in zip(models, values, strict=True)]
+    added = jax.tree.map(
+        lambda old, *new: jax.device_put(np.stack(new), old.sharding),
+        {key: state.fitted[key] for key in found[0]},
+        *found,
+    )
+    return dataclasses.replace(state, fitted={**state.fitted, **added})
 
 
 def _validate(work: Job, feed: Any, state: Any, step: int, models: Sequence[Replicate]) -> tuple[Any, dict[str, float]]:

@@ -1,5 +1,6 @@
 """The experiment made concrete: data, parts, replicates, compiled functions; all that is known before the first step."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,10 +23,11 @@ from medjax.data.source import Source
 from medjax.data.split import Nested
 from medjax.errors import InputError
 from medjax.evidence.recalibration import calibration_part
-from medjax.evidence.setting import NO_DIRECTION, metric_names
+from medjax.evidence.setting import metric_names, no_direction
 from medjax.experiment import Experiment, resolve
 from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
+from medjax.tasks import truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
 from medjax.training.mesh import spread
@@ -115,8 +117,9 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     arrays = None
     if _resident(experiment, shapes, len(source)):
         arrays = stack(source, keys, dataset.name)
-    targets, *soft = _targets(source.source, arrays, experiment.task.targets)
-    experiment.task.check(targets, dataset.name, *soft)
+    columns = _targets(source.source, arrays, experiment.task.targets)
+    targets = truth(experiment.task, columns)
+    experiment.task.check(targets, dataset.name, *columns[1:])
     models = replicates.plan(
         experiment.seed,
         experiment.replicates.seeds,
@@ -213,8 +216,8 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
 def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Return a tree of the shapes that `fit` gives, without data."""
     example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
-    target = shapes[experiment.task.target]
-    return fit(experiment, [example], np.zeros((1, *target.shape), target.dtype))
+    columns = [example[key][None] for key in experiment.task.targets]
+    return fit(experiment, [example], truth(experiment.task, columns))
 
 
 def blank_state(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], total: int, count: int) -> Any:
@@ -264,6 +267,12 @@ def _check_references(experiment: Experiment) -> None:
         raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
     if experiment.task.quantile_levels:
         raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
+    if experiment.task.kind == "survival" and experiment.task.classes:
+        raise InputError("no reference model knows competing causes; set evaluation.reference to null")
+    for name, one in baselines.references(experiment.evaluation.reference).items():
+        if ("times" in inspect.signature(one).parameters) != (experiment.task.kind == "survival"):
+            what = "for times to an event" if experiment.task.kind != "survival" else "not for times to an event"
+            raise InputError(f"evaluation.reference '{name}' is {what}; name another one, or set it to null")
 
 
 def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Replicate]) -> None:
@@ -282,8 +291,8 @@ def _check_judges(experiment: Experiment, targets: np.ndarray, models: list[Repl
         )
     known = [
         name
-        for name in metric_names(task.kind, len(task.classes), len(task.quantile_levels))
-        if name not in NO_DIRECTION
+        for name in metric_names(task.kind, task.classes, len(task.quantile_levels), task.horizons)
+        if not no_direction(name)
     ]
     if experiment.evaluation.primary not in known:
         raise InputError(

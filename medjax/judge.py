@@ -1,6 +1,7 @@
 """Evidence for tables of predictions, whoever made them: `medjax evaluate --predictions` and `medjax compare`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ PRIMARY = {
     "labels": "auroc",
     "grade": "quadratic_weighted_kappa",
     "value": "mean_absolute_error",
+    "segmentation": "dice",
+    "survival": "concordance_index",
 }
 
 
@@ -29,6 +32,7 @@ def evaluate_file(
     threshold: float = 0.5,
     primary: str | None = None,
     prevalences: Sequence[float] = (),
+    horizons: Sequence[float] = (),
     resamples: int = 2000,
 ) -> dict[str, Any]:
     """Judge a table of predictions as a run's own are judged.
@@ -39,6 +43,8 @@ def evaluate_file(
         threshold: probability from which a case is called positive; it must not have been chosen on these cases.
         primary: the one declared primary metric; None: AUROC, weighted kappa of grades, mean absolute error of values.
         prevalences: at which PPV and NPV are stated as well.
+        horizons: of times to an event, the times at which AUROC, Brier score and calibration are stated; of those at which
+            the file gives curves.
         resamples: bootstrap resamples.
 
     Returns:
@@ -47,7 +53,7 @@ def evaluate_file(
     Raises:
         InputError: a mistake in the file (with row and case), fewer than 10 cases with a target, one class only.
     """
-    predictions = read_csv(path)
+    predictions = at_horizons(read_csv(path), horizons, str(path))
     index = positive_index(predictions, positive, str(path))
     if not 0.0 <= threshold <= 1.0:
         raise InputError(f"--threshold {threshold} lies outside 0 to 1")
@@ -60,7 +66,7 @@ def evaluate_file(
         predictions,
         positive=index,
         threshold=threshold,
-        primary=primary or PRIMARY[predictions.kind],
+        primary=primary or _default_primary(predictions),
         resamples=resamples,
         prevalences=tuple(prevalences),
     )
@@ -88,6 +94,7 @@ def compare(
     positive: str | None = None,
     margin: float | None = None,
     reference: str | None = None,
+    horizons: Sequence[float] = (),
     resamples: int = 2000,
 ) -> dict[str, Any]:
     """Compare runs, or tables of predictions, on the same cases.
@@ -99,6 +106,7 @@ def compare(
         positive: name of the positive class; None: that of the first run.
         margin: the largest loss of the primary metric that would be acceptable, stated beforehand.
         reference: the path with which all others are compared; None: every pair.
+        horizons: of times to an event, see `evaluate_file`; empty: those of the first run.
         resamples: bootstrap resamples.
 
     Returns:
@@ -124,7 +132,12 @@ def compare(
             )
         entries[name], thresholds[name] = read_csv(file), float(record["plan"]["threshold"])
         own = folder.read_json(path / folder.evaluation(str(split)))
-        told = told or {"primary": own.get("primary"), "positive": own.get("about", {}).get("positive")}
+        told = told or {
+            "primary": own.get("primary"),
+            "positive": own.get("about", {}).get("positive"),
+            "horizons": own.get("counts", {}).get("horizons", ()),
+        }
+    entries = {name: at_horizons(one, horizons or told.get("horizons", ()), name) for name, one in entries.items()}
     first = next(iter(entries.values()))
     two = first.kind == "probability" and len(first.classes) == 2
     positive = positive or (told.get("positive") if two else None)
@@ -132,7 +145,7 @@ def compare(
         reference = next((name for name, path in names.items() if reference in (name, str(path))), reference)
     result = contest(
         entries,
-        primary=primary or told.get("primary") or PRIMARY[first.kind],
+        primary=primary or told.get("primary") or _default_primary(first),
         positive=positive_index(first, positive, next(iter(names))),
         thresholds=thresholds,
         margin=margin,
@@ -140,6 +153,12 @@ def compare(
         resamples=resamples,
     )
     return {"about": {"split": split, "positive": positive}, **result}
+
+
+def _default_primary(predictions: Predictions) -> str:
+    """The usual metric of a kind; with competing causes that of the first."""
+    name = PRIMARY[predictions.kind]
+    return f"{name}_{predictions.classes[0]}" if predictions.kind == "survival" and predictions.classes else name
 
 
 def _names(paths: Sequence[Path]) -> dict[str, Path]:
@@ -190,12 +209,32 @@ def positive_index(predictions: Predictions, positive: str | None, where: str) -
     return predictions.classes.index(positive)
 
 
+def at_horizons(predictions: Predictions, horizons: Sequence[float], where: str) -> Predictions:
+    """Say at which times survival predictions are judged; other predictions stay as they are.
+
+    Raises:
+        InputError: horizons for predictions of another kind, none, or one at which there is no curve.
+    """
+    if predictions.kind != "survival":
+        if horizons:
+            raise InputError(f"{where}: --horizon is for times to an event")
+        return predictions
+    shown = ", ".join(f"{time:g}" for time in predictions.times[:12]) + (", ..." if len(predictions.times) > 12 else "")
+    if not horizons:
+        raise InputError(f"{where}: say at which times the curves are judged, --horizon with some of: {shown}")
+    if missing := [time for time in horizons if time not in predictions.times]:
+        raise InputError(f"{where}: there is no curve at the horizon {missing[0]:g}; its curves are given at {shown}")
+    return replace(predictions, horizons=tuple(sorted(set(map(float, horizons)))))
+
+
 def check_cases(predictions: Predictions, where: str) -> None:
     """Refuse tables that no number could be made from.
 
     Raises:
         InputError: fewer than 10 cases with a target, or all of them of one class.
     """
+    if predictions.kind == "survival" and not np.any(predictions.target[:, 1] > 0):
+        raise InputError(f"{where}: no case has an event; nothing can be told apart when all are censored")
     unknown = predictions.target < 0 if predictions.kind in ("probability", "grade") else np.isnan(predictions.target)
     known = ~(unknown.all(-1) if unknown.ndim > 1 else unknown)
     if known.sum() < FEWEST:

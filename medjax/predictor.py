@@ -20,6 +20,7 @@ from medjax.experiment import Experiment
 from medjax.job import blank_state
 from medjax.models.features import features
 from medjax.predict import EVALUATION_BATCH, case_pipeline, predict_all
+from medjax.tasks import judged, truth
 from medjax.training import checkpoint
 from medjax.training import programs as compiled
 from medjax.training.mesh import spread
@@ -86,10 +87,12 @@ class Predictor:
         unknown: Any = -1 if task.kind in ("probability", "grade") else np.nan
         if task.kind == "labels":
             unknown = np.full(len(task.classes), np.nan)
+        told = task.targets if task.kind == "survival" else (task.target,)
+        columns = [np.array([case.get(key, unknown) for case in prepared]) for key in told]
         return Predictions(
             id=np.array([case["id"] for case in prepared]),
             group=np.array([case["group"] for case in prepared]),
-            target=np.array([case.get(task.target, unknown) for case in prepared]),
+            target=judged(task, truth(task, columns)),
             values=np.stack(values),
             replicate=np.array([member["number"] for member in members]),
             seed=np.array([member["seed_number"] for member in members]),
@@ -97,6 +100,8 @@ class Predictor:
             kind=task.kind,
             classes=task.classes,
             quantiles=task.quantile_levels,
+            times=task.times,
+            horizons=task.horizons,
             attributes=_attributes(cases),
         )
 
@@ -143,7 +148,8 @@ class Predictor:
 
     def _prepare(self, cases: Sequence[Case]) -> tuple[list[Case], dict[str, np.ndarray]]:
         """Check cases, take them through the pipeline, and stack the arrays of the inputs."""
-        task, keys = self.experiment.task, self.experiment.data.inputs
+        task = self.experiment.task
+        keys = (*self.experiment.data.inputs, *task.context)
         if not cases:
             raise InputError("there is no case to predict")
         prepared, expected = [], shapes(self.record)
@@ -156,7 +162,7 @@ class Predictor:
             case = self.pipeline(case)
             for key in keys:
                 check_shape(case, key, expected[key].shape, "input")
-            if task.classes and task.target in case:
+            if task.classes and task.kind != "survival" and task.target in case:
                 check_label(case, len(task.classes), "input")
             prepared.append(case)
         arrays = {key: np.stack([case_arrays(case, keys)[key] for case in prepared]) for key in keys}

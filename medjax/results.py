@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from medjax.evidence.predictions import Predictions, ensemble, known, select
 from medjax.evidence.thresholds import attained, choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
+from medjax.tasks import judged
 
 KINDS = {
     "out_of_fold": "INTERNAL cross-validation",
@@ -151,7 +153,10 @@ def _reference(
     job: Job, fit: Callable, inputs: np.ndarray, split: str, model: Predictions, judged: np.ndarray | None
 ) -> Predictions:
     """What one reference model predicts for the cases of `model`; `judged`: the inputs of cases from elsewhere."""
-    values = np.full((len(model.id), max(len(job.experiment.task.classes), 1)), np.nan)
+    task = job.experiment.task
+    if task.kind == "survival":
+        fit = partial(fit, times=task.times)
+    values = np.full((len(model.id), model.values.shape[-1]), np.nan)
     if split == "out_of_fold":
         position = {name: row for row, name in enumerate(model.id)}
         ids = np.asarray(job.dataset.index.id)[job.partition.development]
@@ -164,9 +169,7 @@ def _reference(
         asked = inputs[part.validation] if judged is None else judged
         values[:] = fit(inputs[part.train], job.targets[part.train], asked)
     none = np.array([-1])
-    return Predictions(
-        model.id, model.group, model.target, values[None], none, none, model.fold, model.kind, model.classes
-    )
+    return replace(model, values=values[None], replicate=none, seed=none, attributes={})
 
 
 def judge(
@@ -237,10 +240,12 @@ def _predictions(job: Job, rows: np.ndarray, **members: Any) -> Predictions:
     return Predictions(
         id=np.asarray(index.id)[development],
         group=np.asarray(index.group)[development],
-        target=job.targets[rows],
+        target=judged(job.experiment.task, job.targets[rows]),
         kind=job.experiment.task.kind,
         classes=job.experiment.task.classes,
         quantiles=job.experiment.task.quantile_levels,
+        times=job.experiment.task.times,
+        horizons=job.experiment.task.horizons,
         attributes={name: np.asarray(values)[development] for name, values in index.attributes.items()},
         **members,
     )

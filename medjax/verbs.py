@@ -31,7 +31,7 @@ def evaluate_command(arguments: argparse.Namespace) -> None:
         return
     if arguments.run is None:
         raise InputError("medjax evaluate needs a run folder, or --predictions FILE.csv")
-    for name in ("positive", "primary", "threshold", "prevalence", "out"):
+    for name in ("positive", "primary", "threshold", "prevalence", "horizon", "out"):
         if getattr(arguments, name) is not None:
             raise InputError(f"--{name} goes with --predictions; a run is judged under the plan that it froze")
     from medjax import external, run
@@ -67,6 +67,7 @@ def _evaluate_file(arguments: argparse.Namespace) -> dict[str, Any]:
         threshold=0.5 if arguments.threshold is None else arguments.threshold,
         primary=arguments.primary,
         prevalences=arguments.prevalence or (),
+        horizons=arguments.horizon or (),
     )
     if arguments.out is not None:
         folder.write_json(arguments.out, evaluation)
@@ -85,6 +86,7 @@ def compare_command(arguments: argparse.Namespace) -> None:
         positive=arguments.positive,
         margin=arguments.margin,
         reference=arguments.reference,
+        horizons=arguments.horizon or (),
     )
     if arguments.out is not None:
         folder.write_json(arguments.out, result)

@@ -11,6 +11,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 # Most programs run once or twice, on a few numbers: optimising them would take longer than everything else.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# The older of XLA's two generators of code for a CPU compiles them three times as fast; a jaxlib without this flag stops
+# at the first array and names it.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import jax
 import pytest

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -81,42 +82,54 @@ def table(small):
     return dataclasses.replace(small, training=dataclasses.replace(small.training, save_seconds=0.0))
 
 
+TRAINED = {}
+
+
+@pytest.fixture
+def whole(tmp_path_factory):
+    """Train an experiment undisturbed, once for all tests that only look at its folder: folder and results."""
+
+    def trained(experiment) -> tuple[Path, dict]:
+        key = config.dumps(experiment)
+        if key not in TRAINED:
+            workdir = tmp_path_factory.mktemp("whole") / "run"
+            TRAINED[key] = workdir, run.train(experiment, workdir, screen=Silent())
+        return TRAINED[key]
+
+    return trained
+
+
 @pytest.mark.parametrize(("family", "stops"), [("table", (4, 20)), ("image", (6, 16))])
-def test_an_interrupted_run_ends_bit_identical(family, stops, request, tmp_path, monkeypatch):
+def test_an_interrupted_run_ends_bit_identical(family, stops, request, whole, tmp_path, monkeypatch):
     if family == "image":
         request.getfixturevalue("medjax_data")
     experiment = request.getfixturevalue(family)
-    run.train(experiment, tmp_path / "whole", screen=Silent())
-    interrupted_after(monkeypatch, tmp_path / "parts", experiment, stops)
+    expected, parts = whole(experiment)[0], tmp_path / "parts"
+    interrupted_after(monkeypatch, parts, experiment, stops)
     work = job.build(experiment)
     for name in ("predictions/*.csv", "evaluation/*.json"):
-        for path in (tmp_path / "whole").glob(name):
-            assert path.read_text() == (tmp_path / "parts" / path.relative_to(tmp_path / "whole")).read_text()
-    identical(final_state(tmp_path / "whole", work)[1], final_state(tmp_path / "parts", work)[1])
-    lines = [
-        [json.loads(x) for x in (tmp_path / d / "metrics.jsonl").read_text().splitlines()] for d in ("whole", "parts")
-    ]
+        assert list(expected.glob(name))
+        for path in expected.glob(name):
+            assert path.read_text() == (parts / path.relative_to(expected)).read_text()
+    identical(final_state(expected, work)[1], final_state(parts, work)[1])
+    lines = [[json.loads(x) for x in (d / "metrics.jsonl").read_text().splitlines()] for d in (expected, parts)]
     assert {row["step"] for row in lines[0]} <= {row["step"] for row in lines[1]}
     steps = [row["step"] for row in lines[1] if "loss" in row]
     assert len(steps) == len(set(steps))
 
 
-def test_the_run_folder_is_the_interface(small, tmp_path):
-    results = run.train(small, tmp_path / "run", screen=Silent())
+def test_the_run_folder_is_the_interface(small, whole):
+    workdir, results = whole(small)
     assert set(results) == {"out_of_fold"}
-    names = {
-        str(p.relative_to(tmp_path / "run")).split("tfevents")[0] for p in (tmp_path / "run").rglob("*") if p.is_file()
-    }
+    names = {str(p.relative_to(workdir)).split("tfevents")[0] for p in workdir.rglob("*") if p.is_file()}
     names = {name for name in names if not name.startswith("checkpoints")}
     assert names == {
         "config.json", "record.json", "metrics.jsonl", "events.out.",
         "predictions/out_of_fold.csv", "evaluation/out_of_fold.json",
     }  # fmt: skip
-    assert (
-        config.dumps(config.decode(json.loads((tmp_path / "run/config.json").read_text())))
-        == (tmp_path / "run/config.json").read_text()
-    )
-    record = json.loads((tmp_path / "run/record.json").read_text())
+    written = (workdir / "config.json").read_text()
+    assert config.dumps(config.decode(json.loads(written))) == written
+    record = json.loads((workdir / "record.json").read_text())
     for key in ("command", "versions", "devices", "commit", "seed", "data", "audit", "seconds", "memory", "plan_hash"):
         assert key in record
     metrics = results["out_of_fold"]["metrics"]
@@ -125,9 +138,8 @@ def test_the_run_folder_is_the_interface(small, tmp_path):
         assert set(metrics[name]["seeds"]) == {"mean", "standard_deviation", "count"}
 
 
-def test_out_of_fold_predicts_every_patient_once_by_models_that_never_saw_them(small, tmp_path):
-    run.train(small, tmp_path / "run", screen=Silent())
-    predictions = read_csv(tmp_path / "run/predictions/out_of_fold.csv")
+def test_out_of_fold_predicts_every_patient_once_by_models_that_never_saw_them(small, whole):
+    predictions = read_csv(whole(small)[0] / "predictions/out_of_fold.csv")
     assert predictions.values.shape == (2, 569, 2)
     work = job.build(small)
     for model in work.replicates:
@@ -136,39 +148,38 @@ def test_out_of_fold_predicts_every_patient_once_by_models_that_never_saw_them(s
         assert set(predictions.replicate[model.seed_number, rows]) == {model.number}
 
 
-def test_a_finished_run_is_not_trained_again_and_another_experiment_is_refused(small, tmp_path, capsys):
-    first = run.train(small, tmp_path / "run", screen=Silent())
-    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.json")}
-    assert run.train(small, tmp_path / "run", screen=Silent()) == first
-    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.json")}
+def test_a_finished_run_is_not_trained_again_and_another_experiment_is_refused(small, whole, tmp_path):
+    workdir, first = whole(small)
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*.json")}
+    assert run.train(small, workdir, screen=Silent()) == first
+    assert before == {p: p.stat().st_mtime_ns for p in workdir.rglob("*.json")}
     other = config.override(small, ["optimizer.learning_rate=0.5"])
     with pytest.raises(InputError, match=r"optimizer.learning_rate: 0.01 there, 0.5 here"):
-        run.train(other, tmp_path / "run", screen=Silent())
+        run.train(other, workdir, screen=Silent())
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="is no run folder"):
         run.train(small, tmp_path / "other", screen=Silent())
 
 
-def test_a_replicate_alone_trains_as_among_all(small, tmp_path):
+def test_a_replicate_alone_trains_as_among_all(small, whole, tmp_path):
     many, alone = job.build(small), job.build(config.override(small, ["replicates.only=[2]"]))
-    run.train(small, tmp_path / "many", screen=Silent())
     run.train(alone.experiment, tmp_path / "alone", screen=Silent())
-    all_states, one = final_state(tmp_path / "many", many)[1], final_state(tmp_path / "alone", alone)[1]
+    all_states, one = final_state(whole(small)[0], many)[1], final_state(tmp_path / "alone", alone)[1]
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a[2], b[0], rtol=2e-4, atol=2e-5), all_states.variables, one.variables
     )
     assert all_states.seed[2] == one.seed[0]
 
 
-def test_the_streamed_feed_gives_what_the_resident_feed_gives(small, tmp_path):
-    results = {}
-    for feed in ("resident", "streamed"):
-        experiment = config.override(small, [f"data.feed={feed}"])
-        run.train(experiment, tmp_path / feed, screen=Silent())
-        results[feed] = final_state(tmp_path / feed, job.build(experiment))[1]
-    identical(results["resident"].variables, results["streamed"].variables)
-    first, second = ((tmp_path / feed / "predictions/out_of_fold.csv").read_text() for feed in results)
+def test_the_streamed_feed_gives_what_the_resident_feed_gives(small, whole, tmp_path):
+    resident, streamed = job.build(small), config.override(small, ["data.feed=streamed"])
+    assert job.feed(resident).resident  # so small a set is
+    run.train(streamed, tmp_path, screen=Silent())
+    identical(
+        final_state(whole(small)[0], resident)[1].variables, final_state(tmp_path, job.build(streamed))[1].variables
+    )
+    first, second = ((where / "predictions/out_of_fold.csv").read_text() for where in (whole(small)[0], tmp_path))
     assert first == second
 
 
@@ -248,15 +259,15 @@ def test_float64_trajectories_agree_on_any_number_of_devices(small):
         jax.tree.map(partial(np.testing.assert_allclose, atol=1e-10, rtol=0), results[0], other)
 
 
-def test_one_checkpoint_gives_the_same_probabilities_on_any_number_of_devices(small, tmp_path):
+def test_one_checkpoint_gives_the_same_probabilities_on_any_number_of_devices(small, whole):
     from medjax import predict
     from medjax.training.state import final_variables
 
-    run.train(small, tmp_path / "run", screen=Silent())  # on all eight devices
+    workdir, _ = whole(small)  # on all eight devices
     results = []
     for devices in (1, 2, 4, 8):
         work = job.build(small, devices=jax.devices()[:devices])
-        _, state, _ = final_state(tmp_path / "run", work)
+        _, state, _ = final_state(workdir, work)
         cases = [model.held_out for model in work.replicates]
         for batch in (7, 256):
             values = predict.predict_all(
@@ -289,7 +300,7 @@ def test_early_stopping_freezes_each_replicate_by_itself(small, tmp_path):
         assert not stopped or step - best >= 4
 
 
-def test_sigterm_saves_and_leaves_a_run_that_continues(small, tmp_path, monkeypatch):
+def test_sigterm_saves_and_leaves_a_run_that_continues(small, whole, tmp_path, monkeypatch):
     import os
     import signal
 
@@ -309,12 +320,11 @@ def test_sigterm_saves_and_leaves_a_run_that_continues(small, tmp_path, monkeypa
 
             return shown()
 
-    whole = run.train(small, tmp_path / "whole", screen=Silent())
     with pytest.raises(loop.Interrupted, match=r"step (12|16|20)"):
         run.train(small, tmp_path / "parts", screen=Alarm())
     (step,) = checkpoint.steps(tmp_path / "parts/checkpoints")
     assert step in (12, 16, 20)
-    assert run.train(small, tmp_path / "parts", screen=Silent()) == whole
+    assert run.train(small, tmp_path / "parts", screen=Silent()) == whole(small)[1]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -342,15 +352,15 @@ def poisoned(source, rows, rng):
     return Poison()
 
 
-def test_noise_in_a_held_out_fold_changes_nothing_of_the_models_that_held_it_out(small, tmp_path, monkeypatch):
-    run.train(small, tmp_path / "clean", screen=Silent())
+def test_noise_in_a_held_out_fold_changes_nothing_of_the_models_that_held_it_out(small, whole, tmp_path, monkeypatch):
+    where = {"clean": whole(small)[0], "poisoned": tmp_path / "poisoned"}
     work = job.build(small)
     held = set(work.partition.parts[0].held_out.tolist())
     monkeypatch.setattr(
         job, "development_source", lambda d, p: poisoned(development_source(d, p), held, np.random.default_rng(0))
     )
-    run.train(small, tmp_path / "poisoned", screen=Silent())
-    clean, dirty = (final_state(tmp_path / name, work)[1] for name in ("clean", "poisoned"))
+    run.train(small, where["poisoned"], screen=Silent())
+    clean, dirty = (final_state(where[name], work)[1] for name in ("clean", "poisoned"))
     for model in work.replicates:
         pair = [jax.tree.map(lambda x, k=model.number: x[k], state) for state in (clean, dirty)]
         if model.fold == 0:
@@ -395,11 +405,11 @@ def test_training_never_reads_the_test_set_and_each_opening_is_written_first(ima
 
 
 @pytest.mark.usefixtures("medjax_data")
-def test_noise_in_the_test_set_changes_nothing(image, tmp_path, monkeypatch):
+def test_noise_in_the_test_set_changes_nothing(image, whole, tmp_path, monkeypatch):
     """Poison before training: parameters, thresholds and everything fitted stay bit-identical."""
     from medjax.data.source import TfdsSource
 
-    run.train(image, tmp_path / "clean", screen=Silent())
+    where = whole(image)[0], tmp_path / "dirty"
     real = TfdsSource.__getitem__
 
     def poison(self, index):
@@ -411,10 +421,10 @@ def test_noise_in_the_test_set_changes_nothing(image, tmp_path, monkeypatch):
 
     monkeypatch.setattr(TfdsSource, "__getitem__", poison)
     monkeypatch.setenv("MEDJAX_CACHE", str(tmp_path / "cache"))  # prepared anew, from poisoned cases
-    run.train(image, tmp_path / "dirty", screen=Silent())
+    run.train(image, where[1], screen=Silent())
     work = job.build(image)
-    identical(*(final_state(tmp_path / name, work)[1] for name in ("clean", "dirty")))
-    plans = [json.loads((tmp_path / name / "record.json").read_text())["plan"] for name in ("clean", "dirty")]
+    identical(*(final_state(workdir, work)[1] for workdir in where))
+    plans = [json.loads((workdir / "record.json").read_text())["plan"] for workdir in where]
     assert plans[0]["threshold"] == plans[1]["threshold"]
     assert plans[0]["chosen"]["rule"] == "sensitivity>=.9"
     assert plans[0]["chosen"] == plans[1]["chosen"]
@@ -427,12 +437,12 @@ def test_noise_in_the_test_set_changes_nothing(image, tmp_path, monkeypatch):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_loaded_run_predicts_what_the_run_predicted(small, tmp_path):
-    run.train(small, tmp_path / "run", screen=Silent())
-    model = run.load(tmp_path / "run")
+def test_a_loaded_run_predicts_what_the_run_predicted(small, whole):
+    workdir, _ = whole(small)
+    model = run.load(workdir)
     assert model.warnings == ()
     assert model.digest == model.record["plan"]["model"]
-    stored = read_csv(tmp_path / "run/predictions/out_of_fold.csv")
+    stored = read_csv(workdir / "predictions/out_of_fold.csv")
     work = job.build(small)
     cases = [work.source.source[i] for i in range(20)]
     predictions = model.predict(cases)
@@ -446,9 +456,8 @@ def test_a_loaded_run_predicts_what_the_run_predicted(small, tmp_path):
     np.testing.assert_allclose(ensemble(predictions).sum(1), 1, atol=1e-6)
 
 
-def test_a_wrong_case_is_refused_by_its_id(small, tmp_path):
-    run.train(small, tmp_path / "run", screen=Silent())
-    model = run.load(tmp_path / "run")
+def test_a_wrong_case_is_refused_by_its_id(small, whole):
+    model = run.load(whole(small)[0])
     with pytest.raises(InputError, match="case 'a'.*table"):
         model.predict([{"id": "a", "table": np.zeros(29, np.float32)}])
     with pytest.raises(InputError, match="no 'table'"):
@@ -457,9 +466,8 @@ def test_a_wrong_case_is_refused_by_its_id(small, tmp_path):
         model.predict([])
 
 
-def test_a_corrupt_last_checkpoint_falls_back_and_says_so(small, tmp_path):
-    experiment = config.override(small, ["training.save_seconds=0.0"])
-    run.train(experiment, tmp_path / "run", screen=Silent())
+def test_a_corrupt_last_checkpoint_falls_back_and_says_so(table, whole, tmp_path):
+    shutil.copytree(whole(table)[0], tmp_path / "run")
     newest = tmp_path / "run/checkpoints/24"
     path = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     content = bytearray(path.read_bytes())

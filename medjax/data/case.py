@@ -20,7 +20,17 @@ INPUTS: dict[str, int] = {"image": 3, "volume": 4, "signal": 2, "table": 1, "tok
 """Inputs and their ranks: image (H, W, C), volume (D, H, W, C), signal (T, C), table (F,), tokens and sequence (L,);
 of events the code, the number that belongs to it and the hours before the prediction (L,)."""
 
-TARGETS: tuple[str, ...] = ("label", "labels", "soft_label", "value", "segmentation", "time", "event")
+TARGETS: tuple[str, ...] = (
+    "label",
+    "labels",
+    "soft_label",
+    "value",
+    "segmentation",
+    "time",
+    "event",
+    "entry",
+    "stratum",
+)
 
 _DTYPES: dict[str, tuple[str, ...]] = {
     "image": ("uint8", "float32"),
@@ -84,11 +94,14 @@ def check_case(case: Mapping[str, Any], *, where: str) -> None:
 
 
 def check_label(case: Mapping[str, Any], classes: int, where: str) -> None:
-    """Check that the label names one of the classes, or that there is one entry of `labels` or `soft_label` for each.
+    """Check that labels name one of the classes, or that there is one entry of `labels` or `soft_label` for each.
 
     Raises:
-        InputError: the label is out of range, or `labels` or `soft_label` has another length.
+        InputError: the label, or one in `segmentation`, is out of range; `labels` or `soft_label` has another length.
     """
+    if "segmentation" in case and (highest := int(case["segmentation"].max())) >= classes:
+        what = f"{highest} is out of range; {classes} classes with the background are 0 to {classes - 1}"
+        raise _wrong(case, where, "segmentation", what)
     if "label" in case and not 0 <= case["label"] < classes:
         raise _wrong(
             case,
@@ -172,11 +185,12 @@ def _check_target(case: Mapping[str, Any], key: str, where: str) -> None:
         _check_finite(case, key, array, where, missing=key == "labels")
         if key == "soft_label" and (array.min(initial=0) < 0 or abs(array.sum() - 1) > 1e-3):
             raise _wrong(case, where, key, f"{array.tolist()} are no class probabilities, which sum to 1")
-        if key in ("labels", "event") and not np.isin(array[~np.isnan(array)], (0, 1)).all():
-            raise _wrong(
-                case, where, key, "only 0 and 1 are expected" + (" (NaN for unknown)" if key == "labels" else "")
-            )
-        if key == "time" and array < 0:
+        if key == "labels" and not np.isin(array[~np.isnan(array)], (0, 1)).all():
+            raise _wrong(case, where, key, "only 0 and 1 are expected (NaN for unknown)")
+        if key in ("event", "stratum") and (array < 0 or array % 1):
+            meant = "0 (censored), 1 (the event) or the number of a cause" if key == "event" else "0, 1, 2, ..."
+            raise _wrong(case, where, key, f"{array} where {meant} is expected")
+        if key in ("time", "entry") and array < 0:
             raise _wrong(case, where, key, f"{array} is negative; times count from 0")
 
 

@@ -24,7 +24,8 @@ class Facts:
             for a size that differs between cases, `((), "float32")` for a number, `((), "str")` for text.
         counts: the number of rows of each split, those that will turn out unusable included; one split "all" where
             the cases are not parted.
-        classes: names of the classes (`label`, and then every case has one) or of the findings (`labels`).
+        classes: names of the classes (`label`, and then every case has one), of the findings (`labels`), or of the classes of
+            `segmentation`, the background first.
         columns: names of the columns of `table`.
         codes: the dictionary of `code`: what 2, 3, ... mean.
         description: one or two sentences.
@@ -48,7 +49,7 @@ class Facts:
     @property
     def labelled(self) -> bool:
         """Whether every case has one class, its `label`."""
-        return bool(self.classes) and "labels" not in self.shapes
+        return bool(self.classes) and not {"labels", "segmentation"} & set(self.shapes)
 
 
 @dataclass(frozen=True)

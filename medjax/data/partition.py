@@ -15,6 +15,7 @@ from medjax.data.split import (
     Folds,
     LeaveOneOut,
     Nested,
+    OfficialTest,
     Splits,
     assign_by_time,
     assign_folds,
@@ -77,6 +78,17 @@ def partition(dataset: Dataset, spec: Splits | None) -> Partition:
                 f"data.splits is null, but {dataset.name} has no official splits; give data.splits = HashedSplit() or Folds()"
             )
         assignment = np.asarray(index.split)
+    elif isinstance(spec, OfficialTest):
+        published = np.asarray(index.split)
+        if "test" not in published:
+            raise InputError(
+                f"data.splits is OfficialTest, but {dataset.name} has no published test set; use HashedSplit"
+            )
+        drawn = np.where(held_back(index.group, spec.validation, spec.salt), "validation", "train")
+        shared = np.isin(index.group, np.asarray(index.group)[published == "test"])
+        assignment = np.where(published == "test", "test", drawn)
+        if bool((shared & (published != "test")).any()):
+            raise InputError(f"{dataset.name}: a patient of the published test set has cases outside of it too")
     elif isinstance(spec, Folds | LeaveOneOut):
         return _folds(dataset, spec)
     elif isinstance(spec, Nested):

@@ -34,6 +34,17 @@ class HashedSplit:
 
 
 @dataclass(frozen=True)
+class OfficialTest:
+    """The published test set stays as it is; a share of the other patients, drawn by hash, is for validation."""
+
+    validation: float = 0.2
+    salt: int = 0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.validation)
+
+
+@dataclass(frozen=True)
 class Folds:
     """Cross-validation: the number of folds, and the share of each fold's training patients held back for choices."""
 
@@ -90,7 +101,7 @@ class Nested:
 
     shares: tuple[float | int, ...]
     draws: int = 5
-    of: HashedSplit | Folds | LeaveOneOut | ByTime | None = None
+    of: HashedSplit | OfficialTest | Folds | LeaveOneOut | ByTime | None = None
     salt: int = 0
 
     def __post_init__(self) -> None:
@@ -101,7 +112,7 @@ class Nested:
             raise InputError(f"draws: {self.draws}; at least 1 is needed.")
 
 
-Splits = HashedSplit | Folds | LeaveOneOut | ByTime | Nested
+Splits = HashedSplit | OfficialTest | Folds | LeaveOneOut | ByTime | Nested
 
 
 def moments(values: Sequence[str] | Shaped[np.ndarray, " values"], where: str) -> Float[np.ndarray, " values"]:

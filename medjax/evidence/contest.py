@@ -12,7 +12,8 @@ from medjax.evidence.intervals import count_patients, patient_codes
 from medjax.evidence.measures import metric_entries, point, views
 from medjax.evidence.pairs import Pair, holm, judged_pairs
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
-from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
+from medjax.evidence.setting import Setting, lower_is_better, no_direction
+from medjax.evidence.survival_groups import follow_up
 
 FEWEST = 10  # cases: below, no number would say anything
 FEW = 10  # patients who are judged differently: fewer do not make a standard error
@@ -66,8 +67,8 @@ def contest(
     same, without_target = _same_cases(entries)
     settings = _settings(same, positive, thresholds, level, resamples, seed)
     setting = settings[names[0]]
-    if primary not in setting.names or primary in NO_DIRECTION:
-        usable = ", ".join(name for name in setting.names if name not in NO_DIRECTION)
+    if primary not in setting.names or no_direction(primary):
+        usable = ", ".join(name for name in setting.names if not no_direction(name))
         raise InputError(f"comparison: '{primary}' cannot be the primary metric of these predictions; one of {usable}")
     judged = {name: metric_entries(same[name], settings[name]) for name in names}
     if all(metrics[primary]["estimate"] is None for metrics in judged.values()):
@@ -77,7 +78,7 @@ def contest(
     rules = {"primary": primary, "margin": margin, "level": level}
     return {
         "primary": primary,
-        "higher_is_better": primary not in LOWER_IS_BETTER,
+        "higher_is_better": not lower_is_better(primary),
         "kind": setting.kind,
         "level": level,
         "margin": margin,
@@ -167,6 +168,9 @@ def _settings(
         resamples=resamples,
         seed=seed,
         quantiles=base.quantiles,
+        times=base.times,
+        horizons=base.horizons,
+        measures=base.measures,
     )
     return {name: replace(setting, threshold=float(at[name])) for name in same}
 
@@ -183,6 +187,8 @@ def _counts(setting: Setting) -> dict:
         counts["folds"] = len(np.unique(setting.fold))
     if setting.kind in ("probability", "grade"):
         counts["classes"] = {name: int((setting.target == k).sum()) for k, name in enumerate(setting.classes)}
+    if setting.kind == "survival":
+        counts |= follow_up(setting)
     if setting.positive is not None:
         counts["positive"] = setting.classes[setting.positive]
     return counts
@@ -200,7 +206,7 @@ def _predictors(
     for ours, theirs in pairs:
         setting = settings[ours]
         warning = ""
-        if primary not in NO_HARD_PREDICTIONS and setting.kind != "value":
+        if primary not in NO_HARD_PREDICTIONS and setting.kind not in ("value", "survival", "segmentation"):
             hard = _hard(same[ours], setting), _hard(same[theirs], settings[theirs])
             differing = np.any((hard[0] != hard[1]).reshape(len(hard[0]), -1), axis=-1)
             patients = count_patients(setting.patient, differing)
@@ -240,8 +246,14 @@ def _hard(predictions: Predictions, setting: Setting) -> Shaped[np.ndarray, "cas
 def _mcnemar(same: dict[str, Predictions], settings: dict[str, Setting], pairs: list[Pair], level: float) -> dict:
     """McNemar's exact test of each pair, where cases are independent and right or wrong."""
     setting = next(iter(settings.values()))
-    if setting.kind in ("labels", "value"):
-        what = "several labels a case" if setting.kind == "labels" else "a value is not right or wrong"
+    why_not = {
+        "labels": "several labels a case",
+        "value": "a value is not right or wrong",
+        "survival": "a risk is not right or wrong",
+        "segmentation": "a mask is not right or wrong",
+    }
+    if setting.kind in why_not:
+        what = why_not[setting.kind]
         return {"pairs": [], "reason": f"McNemar's test is for cases that are right or wrong: {what}"}
     if len(setting.patient) != int(setting.patient.max()) + 1:
         return {"pairs": [], "reason": "McNemar's test needs independent cases; some patients have several"}

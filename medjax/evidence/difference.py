@@ -17,6 +17,7 @@ from medjax.evidence.comparison import SINGLE_MODELS, with_seeds
 from medjax.evidence.intervals import Interval, count_patients, t_quantile, undefined
 from medjax.evidence.measures import point
 from medjax.evidence.setting import Setting
+from medjax.evidence.survival_measures import by_pairs
 
 SAME = "no patient makes a difference"
 ROUNDING = 1e-12  # of the metrics' size: two sums of the same numbers in another order differ by less
@@ -49,13 +50,20 @@ class Variation:
 def variation(name: str, members: Float[np.ndarray, "members cases outputs"], setting: Setting) -> Variation:
     """The metric `name`, as the mean over members, and how it varies with the patients.
 
-    AUROC, of two classes, of several (macro) or of labels, by influences (DeLong 1988, Obuchowski 1997); any other metric
-    by the jackknife of patients, beyond 1,000 patients by influences (labels) or the patient bootstrap.
+    AUROC, of two classes, of several (macro) or of labels, by influences (DeLong 1988, Obuchowski 1997),
+    and the concordance indices by influences too; any other metric by the jackknife of patients, beyond 1,000 patients by
+    influences (labels) or the patient bootstrap.
     """
     if name == "auroc" and setting.positive is not None:
         target = setting.target == setting.positive
         found = [auroc_influence(one[:, setting.positive], target, setting.fold) for one in members]
         return Variation(float(np.mean([e for e, _ in found])), np.mean([part for _, part in found], axis=0), "DeLong")
+    if setting.kind == "survival" and (of_pairs := [by_pairs(name, one, setting) for one in members])[0] is not None:
+        return Variation(
+            float(np.mean([one.estimate for one in of_pairs if one])),
+            np.mean([one.total for one in of_pairs if one], axis=0),
+            "influence",
+        )
     many = int(setting.patient.max()) + 1 > resampling.JACKKNIFE_PATIENTS
     if name == "auroc" or (setting.kind == "labels" and many):
         labels = _each_class_as_label(setting)
@@ -90,7 +98,7 @@ def paired(ours: Variation, theirs: Variation, setting: Setting) -> Difference:
     elif int(setting.patient.max()) < 2:
         reason = "fewer than three patients"
     elif setting.kind != "labels" and ours.how in ("DeLong", "influence") and _fewest(setting) < 2:
-        reason = "a class has fewer than two patients"
+        reason = "a class, or the event, has fewer than two patients"
     elif error <= size and ours.how in ("DeLong", "influence") and min(ours.estimate, theirs.estimate) >= 1 - ROUNDING:
         reason = "both order every pair: no interval can be estimated"
     elif error <= size:
@@ -101,7 +109,9 @@ def paired(ours: Variation, theirs: Variation, setting: Setting) -> Difference:
 
 
 def _fewest(setting: Setting) -> int:
-    """Patients of the smallest class."""
+    """Patients of the smallest class; of times to an event, patients with one."""
+    if setting.kind == "survival":
+        return count_patients(setting.patient, setting.target[:, 1] > 0)
     return min(count_patients(setting.patient, setting.target == k) for k in range(len(setting.classes)))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medjax.errors import InputError
-from medjax.evidence import calibration, comparison, decision, intervals, multi_label
+from medjax.evidence import calibration, comparison, decision, intervals, multi_label, segmentation
 from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.difference import between_methods, difference_interval, paired, variation
 from medjax.evidence.intervals import Interval
@@ -15,7 +15,8 @@ from medjax.evidence.measures import class_entries, entry, metric_entries, point
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
 from medjax.evidence.sample_size import non_inferiority
 from medjax.evidence.sections import calibration_bands, sections
-from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
+from medjax.evidence.setting import Setting, lower_is_better, no_direction
+from medjax.evidence.survival_groups import follow_up, survival_sections
 from medjax.metrics import classification
 
 
@@ -74,6 +75,9 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         quantiles=predictions.quantiles,
+        times=predictions.times,
+        horizons=predictions.horizons,
+        measures=predictions.measures,
     )
     _check_primary(primary, setting)
     result: dict = {
@@ -90,6 +94,10 @@ def evaluate(
     if setting.kind in ("probability", "grade"):
         result |= _classification(mean, setting, prevalences, decision_thresholds)
     result |= sections(predictions, mean, setting, primary)
+    if setting.kind == "survival":
+        result["survival"] = survival_sections(mean, setting)
+    if setting.kind == "segmentation":
+        result |= segmentation.sections(predictions, setting)
     if setting.kind == "labels":
         result |= {"threshold": setting.threshold, "classes": label_entries(mean, setting)}
     if reference is not None:
@@ -123,9 +131,16 @@ def _with_threshold(setting: Setting, threshold: float | int | None) -> Setting:
 def _check_primary(primary: str, setting: Setting) -> None:
     if primary not in setting.names:
         raise InputError(f"evaluation: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
-    if primary in NO_DIRECTION:
+    if no_direction(primary):
         raise InputError(f"evaluation: neither more nor less {primary!r} is better by itself; it cannot be primary")
-    if setting.kind == "value":
+    if setting.kind == "survival":
+        if not math.isfinite(float(point(primary, np.zeros((len(setting.target), _columns(setting))), setting)(None))):
+            raise InputError(
+                f"evaluation: {primary} is the primary metric, but it is undefined for these cases: too few events, or "
+                "nobody is watched that long; check the split, or choose a smaller task.until"
+            )
+        return
+    if setting.kind in ("value", "segmentation"):
         return
     if setting.kind == "labels":
         found = multi_label.interval("auroc", np.zeros(setting.target.shape), setting)
@@ -145,6 +160,11 @@ def _check_primary(primary: str, setting: Setting) -> None:
         raise InputError("evaluation: AUROC is the primary metric, but no fold holds both classes; use fewer folds")
 
 
+def _columns(setting: Setting) -> int:
+    """How many outputs survival predictions have."""
+    return max(len(setting.classes), 1) * (1 + len(setting.times))
+
+
 def _counts(setting: Setting) -> dict:
     counts: dict = {"cases": len(setting.target), "patients": int(setting.patient.max()) + 1}
     counts["cases_are_patients"] = counts["cases"] == counts["patients"]
@@ -152,6 +172,10 @@ def _counts(setting: Setting) -> dict:
         counts["folds"] = len(np.unique(setting.fold))
     if setting.kind == "labels":
         counts["classes"] = label_counts(setting)
+    if setting.kind == "survival":
+        counts |= follow_up(setting)
+    if setting.kind == "segmentation":
+        counts["classes"] = segmentation.counts(setting)
     if setting.kind in ("probability", "grade"):
         counts["classes"] = {
             name: {
@@ -249,7 +273,7 @@ def _compare(
         found = difference_interval(difference, setting.level)
         result[name] = entry(found, cases, patients)
         if name == primary:
-            better = primary not in LOWER_IS_BETTER
+            better = not lower_is_better(primary)
             detectable = comparison.smallest_detectable(difference.error)
             result[name] |= {
                 "verdict": comparison.verdict(found, margin, higher_is_better=better),

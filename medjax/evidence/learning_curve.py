@@ -21,14 +21,24 @@ from medjax.evidence.intervals import SCALES, Interval, t_quantile, undefined
 from medjax.evidence.measures import entry, point
 from medjax.evidence.power_law import EXPONENTS, OFFSETS, Law, Sizes, at, factor_for, fit, smooth_variance
 from medjax.evidence.predictions import Predictions, known, select
-from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
+from medjax.evidence.setting import Setting, lower_is_better, no_direction
 
 EDGE = 1.01  # as near as this an exponent is at its limit
 FEWEST_SIZES = 4  # one more than the law has parameters
 FEWEST_SEEDS = 3
 FURTHEST = 2.0  # times the largest size: nothing is said beyond
 MISFIT = 0.01  # a law that fits worse than so many of its own samples does not describe the values
-UNBOUNDED = ("mean_squared_error", "mean_absolute_error", "mean_absolute_grade_error", "log_loss", "pinball_loss")
+UNBOUNDED = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_grade_error",
+    "log_loss",
+    "pinball_loss",
+    "hausdorff_95",
+    "mean_surface_distance",
+    "volume_error",
+    "false_lesions",
+)
 BOOTSTRAP = 500  # resamples of patients, where they are too many for a jackknife: only a covariance comes from them
 
 
@@ -279,8 +289,8 @@ def judge(
         seed=seed,
         quantiles=first.quantiles,
     )
-    if primary not in setting.names or primary in NO_DIRECTION:
-        known_names = ", ".join(name for name in setting.names if name not in NO_DIRECTION)
+    if primary not in setting.names or no_direction(primary):
+        known_names = ", ".join(name for name in setting.names if not no_direction(name))
         raise InputError(f"learning curve: the metric '{primary}' does not apply; one of {known_names}")
     functions = [[point(primary, member, setting) for member in one.values] for one in predictions]
     values = np.array([[float(function(None)) for function in row] for row in functions]).T
@@ -296,7 +306,7 @@ def judge(
             _patient_covariance(primary, predictions, functions, setting),
             cases=len(first.id),
             patients=int(setting.patient.max()) + 1,
-            lower_is_better=primary in LOWER_IS_BETTER,
+            lower_is_better=lower_is_better(primary),
             gain=gain,
             level=level,
             resamples=resamples,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from medjax.evidence import auprc, auroc, intervals, multi_label, resampling
+from medjax.evidence import auprc, auroc, intervals, multi_label, resampling, segmentation_measures, survival_measures
 from medjax.evidence.intervals import Cases, Interval
 from medjax.evidence.predictions import Predictions, ensemble
 from medjax.evidence.ratios import ratio_of_sums
@@ -67,6 +67,10 @@ def point(name: str, values: Float[np.ndarray, "cases outputs"], setting: Settin
     """A metric of these predictions as a function of case weights (..., cases), or None."""
     if setting.kind == "labels":
         return multi_label.point(name, values, setting)
+    if setting.kind == "survival":
+        return survival_measures.point(name, values, setting)
+    if setting.kind == "segmentation":
+        return segmentation_measures.point(name, values, setting)
     if name in QUANTILE:
         per_case = quantile_values(name, values, setting)
         return lambda weights: classification.weighted_mean(per_case, weights)
@@ -114,6 +118,10 @@ def interval(name: str, values: Float[np.ndarray, "cases outputs"], setting: Set
     """A metric with the interval that statistics and simulation chose for it."""
     if setting.kind == "labels":
         return multi_label.interval(name, values, setting)
+    if setting.kind == "survival":
+        return survival_measures.interval(name, values, setting)
+    if setting.kind == "segmentation":
+        return segmentation_measures.interval(name, values, setting)
     score, hard, target = views(values, setting)
     patient, level = setting.patient, setting.level
     drawn = {"level": level, "resamples": setting.resamples, "seed": setting.seed}
@@ -215,10 +223,12 @@ def _heavy_tails(setting: Setting, name: str) -> str:
 
 def _scarce(setting: Setting, name: str) -> str:
     """The warning where a class that this metric rests on has fewer than 30 independent patients."""
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         patients, what = int(setting.patient.max()) + 1, "these cases have"
     elif setting.kind == "labels":
         patients, what = multi_label.scarcest(setting)
+    elif setting.kind == "survival":
+        patients, what = survival_measures.scarcest(name, setting)
     else:
         resting = range(len(setting.classes))
         if setting.positive is not None and name in ("sensitivity", "specificity"):
@@ -274,7 +284,12 @@ def metric_entries(predictions: Predictions, setting: Setting) -> dict[str, dict
             success, among = counted
             cases, whose = int(among.sum()), intervals.count_patients(setting.patient, among)
             more |= {"numerator": int(success[among].sum()), "denominator": cases}
-        if name == "brier" and setting.kind != "labels":
+        if setting.kind == "segmentation":
+            more |= segmentation_measures.described(name, mean, setting)
+        if setting.kind == "survival":
+            if (alone := survival_measures.no_skill(name, setting)) is not None:
+                more["one_curve_for_all"] = _number(alone)
+        elif name == "brier" and setting.kind != "labels":
             share = np.bincount(setting.target.astype(int), minlength=len(setting.classes)) / len(mean)
             base = 1 - float(share @ share)  # of the base rates predicted for everybody
             more["base_rate_alone"] = base / 2 if setting.positive is not None else base

@@ -11,7 +11,7 @@ from medjax.evidence.comparison import SINGLE_MODELS, smallest_detectable
 from medjax.evidence.difference import SAME, Difference, difference_interval, p_value
 from medjax.evidence.intervals import Interval
 from medjax.evidence.measures import entry
-from medjax.evidence.setting import LOWER_IS_BETTER, Setting
+from medjax.evidence.setting import Setting, lower_is_better
 
 Pair = tuple[str, str]
 
@@ -50,7 +50,7 @@ def judged_pairs(
     p_values = [p_value(difference) for difference, _ in found.values()]
     adjusted, levels = holm(p_values, level)
     cases, patients = len(setting.target), int(setting.patient.max()) + 1
-    higher, result = primary not in LOWER_IS_BETTER, []
+    higher, result = not lower_is_better(primary), []
     for k, ((ours, theirs), (difference, warning)) in enumerate(found.items()):
         interval = difference_interval(difference, float(levels[k]))
         all_at_once = difference_interval(difference, 1 - (1 - level) / len(found))

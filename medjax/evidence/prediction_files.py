@@ -12,25 +12,33 @@ import numpy as np
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions, outputs
 from medjax.metrics.ordinal import median_grade
+from medjax.metrics.segmentation import MEASURES
 
 _FIXED = ["id", "group", "replicate", "seed", "fold"]
+_SHARES = ("dice_", "iou_", "surface_dice_")
 _SUM = 1e-3  # tools print probabilities with few digits
 
 
 def write_csv(path: str | os.PathLike, predictions: Predictions) -> None:
     """Write one row a case and member; floats round-trip exactly; the file appears whole or not at all.
 
-    The columns are `id, group, replicate, seed, fold`, then `target` (a class by its index) or `target_<label>`, then the
-    outputs: `probability_<class>` or `prediction` and `quantile_<level>`, then `attribute_<name>`. Grades have their column
-    `grade` before the outputs: the median of that row's probabilities. Unknown targets and absent folds are empty cells.
+    The columns are `id, group, replicate, seed, fold`, then `target` (a class by its index) or `target_<label>` (of masks the
+    true volume of each class), then the outputs: `probability_<class>`, `prediction` and `quantile_<level>`, or of masks
+    `dice_<class>` and the other measures of `medjax.metrics.segmentation`, then `attribute_<name>`. Grades have their column
+    `grade` before the outputs: the median of that row's probabilities. Times to an event have `time` and `event` (0 for
+    censored) in place of `target`, and `risk` and `survival_<time>`, or with competing causes `risk_<cause>` and
+    `incidence_<cause>_<time>`. Unknown targets and absent folds are empty cells.
     """
     path = Path(path)
     members, cases, _ = predictions.values.shape
     replicate = np.broadcast_to(
         predictions.replicate if predictions.replicate.ndim == 2 else predictions.replicate[:, None], (members, cases)
     )
-    several = predictions.kind == "labels"
-    targets = [f"target_{name}" for name in predictions.classes] if several else ["target"]
+    targets = ["target"]
+    if predictions.kind in ("labels", "segmentation"):
+        targets = [f"target_{name}" for name in predictions.classes]
+    elif predictions.kind == "survival":
+        targets = ["time", "event"]
     grade = median_grade(predictions.values) if predictions.kind == "grade" else None
     attributes = [f"attribute_{name}" for name in predictions.attributes]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +80,15 @@ class _Columns:
     """Which columns of a file hold what, by position; `own` where a run wrote it."""
 
     own: bool
-    kind: Literal["probability", "grade", "labels", "value"]
+    kind: Literal["probability", "grade", "labels", "value", "survival", "segmentation"]
     fixed: dict[str, int]
     targets: list[int]
     outputs: list[int]
     attributes: dict[str, int]
     classes: tuple[str, ...] = ()
     quantiles: tuple[float, ...] = ()
+    times: tuple[float, ...] = ()
+    measures: tuple[str, ...] = ()
 
 
 def read_csv(path: str | os.PathLike) -> Predictions:
@@ -88,7 +98,7 @@ def read_csv(path: str | os.PathLike) -> Predictions:
     `write_csv` names. `group` is the patient (each case its own without it), `seed` the model, `fold` the fold that held
     the case out, `attribute_<name>` anything to break results down by. A target of a class is its name or, where a run
     wrote the file (it has `replicate`) or no target is a name, its position among the `probability_` columns. Empty:
-    unknown.
+    unknown. A table of masks has `target_<class>`, the true volume, and at least `dice_<class>` for every class.
 
     Raises:
         InputError: naming file, row and case: a column that is missing, unknown or there twice, a cell that is no number,
@@ -123,13 +133,21 @@ def _columns(path: Path, header: list[str]) -> _Columns:
     place = {name: k for k, name in enumerate(header)}
     names = {
         prefix: [name.removeprefix(prefix) for name in header if name.startswith(prefix)]
-        for prefix in ("probability_", "target_", "quantile_", "attribute_")
+        for prefix in ("probability_", "target_", "quantile_", "attribute_", "survival_", "risk_", "incidence_")
     }
     found = {name: place[name] for name in _FIXED if name in place}
-    known = {*_FIXED, "target", "grade", "prediction"}
+    known = {*_FIXED, "target", "grade", "prediction", "time", "event", "risk"}
+    own = "replicate" in found
+    attributes = {name: place[f"attribute_{name}"] for name in names["attribute_"]}
+    masks = _masks(place, tuple(names["target_"]))
+    known |= set(masks)
     strange = [name for name in header if name not in known and not any(name.startswith(prefix) for prefix in names)]
-    needed = "id, target (of several labels target_<label>) and probability_<class>, or prediction for a value"
-    if "id" not in found or not ("target" in place or names["target_"]):
+    needed = (
+        "id, target (of several labels target_<label>) and probability_<class>, or prediction for a value, or id, time, "
+        "event, risk and survival_<time>"
+    )
+    survival = "time" in place and "event" in place
+    if "id" not in found or not ("target" in place or names["target_"] or survival):
         raise InputError(
             f"{path}: the header must name {needed}; it has {', '.join(header)[:200] or 'nothing'} (is the first row the header?)"
         )
@@ -138,9 +156,15 @@ def _columns(path: Path, header: list[str]) -> _Columns:
             f"{path}: unknown column '{strange[0]}'; to break results down by it call it 'attribute_{strange[0]}', "
             "otherwise leave it out"
         )
-    own = "replicate" in found
-    attributes = {name: place[f"attribute_{name}"] for name in names["attribute_"]}
+    if masks and not ({"target", "grade", "prediction"} & set(place) or names["probability_"] or names["quantile_"]):
+        classes = tuple(names["target_"])
+        targets = [place[f"target_{name}"] for name in classes]
+        kept = tuple(one for one in MEASURES if f"{one}_{classes[0]}" in masks)
+        outputs = [place[name] for name in masks]
+        return _Columns(own, "segmentation", found, targets, outputs, attributes, classes, measures=kept)
     classes = tuple(names["probability_"])
+    if survival and not ("target" in place or names["target_"] or classes):
+        return _survival_columns(path, own, found, place, names, attributes)
     outputs = [place[f"probability_{name}"] for name in classes]
     if "target" in place and not names["target_"] and classes and "prediction" not in place and not names["quantile_"]:
         if len(classes) == 1:
@@ -166,6 +190,47 @@ def _columns(path: Path, header: list[str]) -> _Columns:
         f"{path}: the outputs must be probability_<class> (of labels the same as target_<label>), or 'prediction' and "
         "quantile_<level>"
     )
+
+
+def _masks(place: dict[str, int], classes: tuple[str, ...]) -> list[str]:
+    """The columns of a table of masks in the order of its outputs; empty where it is none, or lacks Dice of a class."""
+    kept = [one for one in MEASURES if classes and all(f"{one}_{name}" in place for name in classes)]
+    return [f"{one}_{name}" for name in classes for one in kept] if "dice" in kept else []
+
+
+def _survival_columns(
+    path: Path,
+    own: bool,
+    found: dict[str, int],
+    place: dict[str, int],
+    names: dict[str, list[str]],
+    attributes: dict[str, int],
+) -> _Columns:
+    """Those of times to an event: a risk and survival at times, or of each cause a risk and incidences at times."""
+    causes = tuple(names["risk_"])
+    curves = {cause: [one for one in names["incidence_"] if one.startswith(f"{cause}_")] for cause in causes}
+    told = [names["survival_"]] if "risk" in place else [
+        [one.removeprefix(f"{cause}_") for one in curve] for cause, curve in curves.items()
+    ]  # fmt: skip
+    try:
+        times = [sorted(curve, key=float) for curve in told]
+        numbers = tuple(float(time) for time in times[0])
+    except (ValueError, IndexError):
+        times, numbers = [[]], ()
+    if not numbers or any(one != times[0] for one in times) or ("risk" in place) == bool(causes):
+        raise InputError(
+            f"{path}: beside time and event there must be 'risk' and survival_<time>, or of every competing cause "
+            "risk_<cause> and incidence_<cause>_<time> at the same times"
+        )
+    if min(numbers) <= 0:
+        raise InputError(f"{path}: a curve is given at {min(numbers):g}; times of curves lie after 0")
+    if causes:
+        outputs = [place[f"risk_{cause}"] for cause in causes]
+        outputs += [place[f"incidence_{cause}_{time}"] for cause in causes for time in times[0]]
+    else:
+        outputs = [place["risk"], *(place[f"survival_{time}"] for time in times[0])]
+    targets = [place["time"], place["event"]]
+    return _Columns(own, "survival", found, targets, outputs, attributes, causes, (), numbers)
 
 
 def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[int, list[str]]]]) -> Predictions:
@@ -208,6 +273,8 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
         kind=columns.kind,
         classes=columns.classes,
         quantiles=columns.quantiles,
+        times=columns.times,
+        measures=columns.measures,
         attributes={name: np.array([row[k] for _, row in first]) for name, k in columns.attributes.items()},
     )
 
@@ -246,6 +313,17 @@ def _outputs(path: Path, columns: _Columns, line: int, row: list[str]) -> list[f
         raise InputError(f"{where}: an output is NaN or infinite; leave the case out, and count it")
     if columns.kind == "value":
         return found
+    if columns.kind == "segmentation":
+        names = [f"{one}_{name}" for name in columns.classes for one in columns.measures]
+        for name, one in zip(names, found, strict=True):
+            if one < 0 or (one > 1 and name.startswith(_SHARES)):
+                raise InputError(f"{where}: {name} is {one:g}; shares lie between 0 and 1, and no measure below 0")
+        return found
+    if columns.kind == "survival":
+        curves = found[max(len(columns.classes), 1) :]
+        if min(curves) < 0 or max(curves) > 1:
+            raise InputError(f"{where}: a survival or incidence lies outside 0 to 1")
+        return found
     if min(found) < 0 or max(found) > 1:
         raise InputError(f"{where}: a probability lies outside 0 to 1 ({', '.join(f'{one:g}' for one in found)})")
     if columns.kind != "labels" and abs(sum(found) - 1) > _SUM:
@@ -280,4 +358,14 @@ def _targets(path: Path, columns: _Columns, first: list[tuple[int, list[str]]]) 
             raise InputError(
                 f"{path}, row {line} (case {row[columns.fixed['id']]}): a label is 1, 0 or empty (unknown)"
             )
-    return numbers if columns.kind == "labels" else numbers.reshape(-1)
+        if columns.kind == "segmentation" and (numbers[k] < 0).any():
+            raise InputError(f"{path}, row {line} (case {row[columns.fixed['id']]}): a true volume is below 0")
+    if columns.kind == "survival":
+        most = max(len(columns.classes), 1)
+        for (line, row), (time, event) in zip(first, numbers, strict=True):
+            if time < 0 or np.isinf(time) or (np.isfinite(event) and event not in range(most + 1)):
+                raise InputError(
+                    f"{path}, row {line} (case {row[columns.fixed['id']]}): time {time:g}, event {event:g}; a time is at "
+                    f"least 0, an event 0 (censored) or {'1' if most == 1 else f'the number of a cause, 1 to {most}'}"
+                )
+    return numbers.reshape(-1) if columns.kind == "value" else numbers

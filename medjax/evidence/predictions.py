@@ -19,7 +19,11 @@ class Predictions:
 
     `kind` says what the outputs are, and how an unknown target is marked: "probability" of classes and "grade", the same
     of ordered classes (-1); "labels", a probability for each of several labels, targets (cases, labels) (NaN); "value", a
-    number, and where `quantiles` are named these after it (NaN). `attributes` are what results are broken down by (sex,
+    number, and where `quantiles` are named these after it (NaN); "survival", a risk and the survival at `times`, or with
+    competing `classes` a risk of each and then the incidence of each at `times`, targets (cases, 2), the time and the
+    number of the event, 0 for censored (NaN), judged at some of these times, the `horizons`; "segmentation", for each of the
+    `classes` (without the background) the `measures` of its mask, some of `medjax.metrics.segmentation.MEASURES` with Dice
+    among them, targets (cases, classes) the true volumes (NaN). `attributes` are what results are broken down by (sex,
     site, ...), as text, "" where unknown.
     """
 
@@ -30,9 +34,12 @@ class Predictions:
     replicate: Int[np.ndarray, " members"] | Int[np.ndarray, "members cases"]
     seed: Int[np.ndarray, " members"]
     fold: Int[np.ndarray, " cases"]
-    kind: Literal["probability", "grade", "labels", "value"]
+    kind: Literal["probability", "grade", "labels", "value", "survival", "segmentation"]
     classes: tuple[str, ...] = ()
     quantiles: tuple[float, ...] = ()
+    times: tuple[float, ...] = ()
+    horizons: tuple[float, ...] = ()
+    measures: tuple[str, ...] = ()
     attributes: dict[str, Shaped[np.ndarray, " cases"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -47,7 +54,9 @@ class Predictions:
             raise InputError("predictions: case ids repeat; give every case its own id")
         if self.values.shape[2] != len(outputs(self)):
             raise InputError(f"predictions: {self.values.shape[2]} outputs where {', '.join(outputs(self))} are named")
-        if self.target.shape[1:] != ((len(self.classes),) if self.kind == "labels" else ()):
+        by_class = (len(self.classes),)
+        columns = {"labels": by_class, "segmentation": by_class, "survival": (2,)}.get(self.kind, ())
+        if self.target.shape[1:] != columns:
             raise InputError(f"predictions: targets of shape {self.target.shape} do not fit the kind '{self.kind}'")
         if not np.all(np.isfinite(self.values)):
             member, case, _ = np.argwhere(~np.isfinite(self.values))[0]
@@ -63,6 +72,14 @@ def outputs(predictions: Predictions) -> list[str]:
     """The names of the outputs, which are the columns of the file."""
     if predictions.kind == "value":
         return ["prediction", *(f"quantile_{level!r}" for level in predictions.quantiles)]
+    if predictions.kind == "survival":
+        times = [f"{time:g}" for time in predictions.times]
+        if not predictions.classes:
+            return ["risk", *(f"survival_{time}" for time in times)]
+        risks = [f"risk_{name}" for name in predictions.classes]
+        return [*risks, *(f"incidence_{name}_{time}" for name in predictions.classes for time in times)]
+    if predictions.kind == "segmentation":
+        return [f"{measure}_{name}" for name in predictions.classes for measure in predictions.measures]
     return [f"probability_{name}" for name in predictions.classes]
 
 
@@ -82,11 +99,17 @@ def select(predictions: Predictions, cases: Shaped[np.ndarray, " chosen"]) -> Pr
 
 
 def known(predictions: Predictions) -> Shaped[np.ndarray, " cases"]:
-    """Which cases have a target (of several labels: at least one)."""
+    """Which cases have a target (of several labels: at least one; of survival: time and event)."""
     if predictions.kind in ("probability", "grade"):
         return predictions.target >= 0
     found = np.isfinite(predictions.target)
+    if predictions.kind == "survival":
+        return np.all(found, axis=-1)
     return np.any(found, axis=-1) if found.ndim > 1 else found
+
+
+def _shown(times: tuple[float, ...]) -> str:
+    return f"{len(times)} times from {times[0]:g} to {times[-1]:g}" if times else "no times"
 
 
 def aligned(
@@ -109,6 +132,14 @@ def aligned(
         raise InputError(
             f"{where} has classes {other.classes} ({other.kind}), not {predictions.classes} ({predictions.kind}) as {names[1]}"
         )
+    if other.times != predictions.times:
+        raise InputError(
+            f"{where} has curves at {_shown(other.times)}, not at {_shown(predictions.times)} as {names[1]}; give task.until, "
+            "task.points and task.horizons the same values"
+        )
+    if other.measures != predictions.measures:
+        told = (", ".join(one.measures) for one in (other, predictions))
+        raise InputError("{} has the measures {}, not {} as {}".format(where, *told, names[1]))
     if other.quantiles != predictions.quantiles:
         raise InputError(f"{where} has quantiles {other.quantiles}, not {predictions.quantiles} as {names[1]}")
     place = {name: k for k, name in enumerate(other.id.tolist())}

@@ -40,7 +40,7 @@ def sections(
         result["calibration_by_class"] = calibration.classwise(
             mean, setting.target, setting.patient, setting.classes, level=setting.level, seed=setting.seed
         )
-    if predictions.attributes:
+    if predictions.attributes and setting.kind != "survival":
         result["subgroups"] = subgroups(
             predictions,
             positive=setting.positive,

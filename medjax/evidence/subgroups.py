@@ -15,7 +15,7 @@ from medjax.evidence.attribute_groups import Groups, attribute_groups
 from medjax.evidence.group_gaps import Compared, Rows, compare_groups, part
 from medjax.evidence.measures import entry, metric_entries, warnings
 from medjax.evidence.predictions import Predictions, ensemble, known, select
-from medjax.evidence.setting import LOWER_IS_BETTER, NO_DIRECTION, Setting
+from medjax.evidence.setting import Setting, lower_is_better, no_direction
 from medjax.metrics import multi_label
 
 FEWEST = 10  # patients with the event, and without it
@@ -65,8 +65,11 @@ def subgroups(
         resamples=resamples,
         seed=seed,
         quantiles=predictions.quantiles,
+        times=predictions.times,
+        horizons=predictions.horizons,
+        measures=predictions.measures,
     )
-    if primary not in setting.names or primary in NO_DIRECTION:
+    if primary not in setting.names or no_direction(primary):
         raise InputError(f"subgroups: primary metric {primary!r} does not apply; one of {', '.join(setting.names)}")
     return {
         "primary": primary,
@@ -119,7 +122,7 @@ def _attribute(predictions: Predictions, setting: Setting, groups: Groups, prima
 
 def _events(setting: Setting) -> dict[str, tuple[Shaped[np.ndarray, " cases"], Shaped[np.ndarray, " cases"]]]:
     """Of each event that the metrics are about: which cases have it, and which are known not to."""
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         return {}
     if setting.kind == "labels":
         kept = np.flatnonzero(multi_label.judged(setting.target))
@@ -137,7 +140,7 @@ def too_few(setting: Setting, rows: Rows) -> str:
     Of several classes (present at all) and labels (of which both answers are known at all) each one is such an event.
     """
     patient = setting.patient[rows]
-    if setting.kind == "value":
+    if setting.kind in ("value", "segmentation"):
         patients = len(np.unique(patient))
         return "" if patients >= FEWEST else f"{patients} patient{'s' * (patients != 1)}"
     counts = [
@@ -176,7 +179,7 @@ def _worst(groups: dict, compared: Compared, setting: Setting, judged: dict[str,
     metrics = compared.joint_metric
     if len(metrics) < 2:
         return {"reason": "fewer than two groups can be judged"}
-    sign = 1 if primary in LOWER_IS_BETTER else -1
+    sign = 1 if lower_is_better(primary) else -1
     name = max(sorted(metrics), key=lambda group: sign * metrics[group].estimate)
     rows, adjusted = judged[name], f"; adjusted for {len(metrics)} groups (max-T)"
     result: dict = {"group": name, "groups": len(metrics)}

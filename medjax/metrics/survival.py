@@ -104,6 +104,24 @@ def kaplan_meier(time: Cases, event: Cases, weights: Weights | None = None, *, e
     return _steps(1.0, survival, time, weights, risk.times)
 
 
+def cumulative_incidence(
+    time: Cases, event: Cases, cause: int, weights: Weights | None = None, *, entry: Cases | None = None
+) -> Steps:
+    """Probability to have had the event of one cause by t, others competing: the Aalen-Johansen estimate.
+
+    The sum over times u <= t of (free of all events before u) x events of the cause / at risk. `event` holds the numbers
+    of the causes, 0 for censored. Source: Aalen & Johansen, Scand. J. Stat. 5:141 (1978).
+    """
+    weights = np.ones(len(time)) if weights is None else np.asarray(weights, np.float64)
+    risk = risk_sets(time, event, weights, entry=entry)
+    at_risk = risk.events + risk.censored + risk.beyond
+    free = np.cumprod(1 - _share(risk.events, risk.censored + risk.beyond), axis=-1)
+    before = np.concatenate([np.ones((*free.shape[:-1], 1)), free[..., :-1]], axis=-1)
+    of_cause = _weight_by_time(time, weights * (np.asarray(event) == cause))[1]
+    share = of_cause / np.where(at_risk > 0, at_risk, 1.0)
+    return _steps(0.0, np.cumsum(before * share, axis=-1), time, weights, risk.times)
+
+
 def nelson_aalen(time: Cases, event: Cases, weights: Weights | None = None, *, entry: Cases | None = None) -> Steps:
     """Cumulative hazard: the sum over event times u <= t of events / at risk, tied events together.
 

@@ -28,12 +28,8 @@ def _letters(number: int) -> str:
 
 def _label(name: str, result: dict) -> str:
     if result["kind"] == "labels":
-        return formats.NAMES.get(name, name) + (", macro" if name in formats.MACRO_LABELS else "")
-    return (
-        formats.NAMES.get(name, name)
-        if "positive" in result["counts"]
-        else formats.MACRO.get(name, formats.NAMES.get(name, name))
-    )
+        return formats.label(name) + (", macro" if name in formats.MACRO_LABELS else "")
+    return formats.label(name) if "positive" in result["counts"] else formats.MACRO.get(name, formats.label(name))
 
 
 def _heading(result: dict) -> list[str]:

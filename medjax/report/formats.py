@@ -29,10 +29,38 @@ NAMES = {
     "pinball_loss": "pinball loss",
     "interval_coverage": "interval coverage",
     "interval_width": "interval width",
+    "dice": "Dice",
+    "iou": "IoU",
+    "surface_dice": "surface Dice",
+    "hausdorff_95": "Hausdorff 95 (mm)",
+    "mean_surface_distance": "surface distance (mm)",
+    "volume_error": "volume error",
+    "lesion_sensitivity": "lesions found",
+    "false_lesions": "false lesions a case",
+    "integrated_brier": "integrated Brier",
+    "concordance_index": "concordance",
+    "uno_concordance_index": "concordance, Uno",
+    "time_dependent_concordance_index": "concordance in time",
+    "prediction_accuracy": "IPA",
+    "observed_to_expected": "observed/expected",
 }
+_AT = re.compile(r"(auroc|prediction_accuracy|brier|observed_to_expected)_at_([-+.\de]+)(?:_(.+))?")
+_OF_CAUSE = re.compile(r"(integrated_brier|concordance_index)_(.+)")
 MACRO = {"auroc": "AUROC, macro", "f1": "F1, macro"}
 MACRO_LABELS = (*MACRO, "auprc", "sensitivity", "specificity", "accuracy")
 UNBOUNDED = ("mean_squared_error", "mean_absolute_error", "pinball_loss", "interval_width")
+
+
+def label(name: str) -> str:
+    """What a metric is called in print: "AUROC at 60" for `auroc_at_60`, of a cause "AUROC at 60, relapse"."""
+    if name in NAMES:
+        return NAMES[name]
+    if found := _AT.fullmatch(name):
+        what, time, cause = found.groups()
+        return f"{NAMES[what]} at {time}" + (f", {cause}" if cause else "")
+    if found := _OF_CAUSE.fullmatch(name):
+        return f"{NAMES[found[1]]}, {found[2]}"
+    return name.replace("_", " ")
 
 
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
@@ -77,6 +105,11 @@ def cell(entry: dict | None, decimals: int, name: str = "", *, signed: bool = Fa
     if not entry or entry.get("low") is None or "numerator" not in entry:
         return text
     return f"{text} {entry['numerator']}/{entry['denominator']}"
+
+
+def clipped(name: str, longest: int) -> str:
+    """A name that fits into so many columns; what is cut off ends in a point."""
+    return name if len(name) <= longest else name[: longest - 1] + "."
 
 
 def percent(share: float) -> str:
@@ -130,7 +163,7 @@ def threshold(value: float) -> str:
 def warnings(evaluation: dict) -> list[str]:
     """Every warning and reason of the metrics and of the calibration once, after the names that it is about."""
     calibration = evaluation.get("calibration", {})
-    entries = {NAMES.get(name, name.replace("_", " ")): one for name, one in evaluation.get("metrics", {}).items()}
+    entries = {label(name): one for name, one in evaluation.get("metrics", {}).items()}
     entries |= {f"calibration {name}": calibration[name] for name in ("intercept", "slope") if name in calibration}
     told: dict[str, list[str]] = {}
     for name, one in entries.items():

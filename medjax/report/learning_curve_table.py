@@ -14,7 +14,7 @@ def learning_curve_table(curve: dict) -> str:
 def _metric(curve: dict) -> str:
     name = curve["primary"]
     binary = "positive" in curve.get("about", {})
-    return formats.NAMES.get(name, name) if binary else formats.MACRO.get(name, formats.NAMES.get(name, name))
+    return formats.label(name) if binary else formats.MACRO.get(name, formats.label(name))
 
 
 def _heading(curve: dict) -> list[str]:
@@ -130,7 +130,7 @@ def _notes(curve: dict) -> list[str]:
     )
     if chosen := about.get("chosen_on_the_same_cases"):
         lines += formats.wrap(
-            f"The cases that judge also chose each model's parameters (by {formats.NAMES.get(chosen, chosen)}), so every value "
+            f"The cases that judge also chose each model's parameters (by {formats.label(chosen)}), so every value "
             "is somewhat too good."
         )
     return lines + formats.wrap("A test set was not touched. Not evidence for other hospitals.")

@@ -106,6 +106,14 @@ def target(job: Job) -> str:
         known = job.targets[~np.isnan(job.targets)]
         unit = f" {task.unit}" if getattr(task, "unit", "") else ""
         return f"{task.target}: {known.min():.4g} to {known.max():.4g}{unit}, {len(known)} known"
+    if task.kind == "survival":
+        time, event = job.targets[:, 0], job.targets[:, 1]
+        unit = f" {task.unit}" if task.unit else ""
+        known = np.isfinite(time) & np.isfinite(event)
+        counts = ", ".join(
+            f"{int((event == k).sum())} with {name}" for k, name in enumerate(task.causes or ("the event",), start=1)
+        )
+        return f"time to the event: {counts}, {int((event == 0).sum())} censored, up to {time[known].max():g}{unit}"
     if task.kind == "labels":
         unknown = int(np.isnan(job.targets).sum())
         counts = (job.targets == 1).sum(0)

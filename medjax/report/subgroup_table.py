@@ -1,7 +1,7 @@
 """The subgroups as plain text of at most 108 columns: a block an attribute, a line a group, the worst one below."""
 
 from medjax.report import formats
-from medjax.report.formats import MACRO, MACRO_LABELS, NAMES, WIDTH
+from medjax.report.formats import MACRO, MACRO_LABELS, WIDTH
 
 SHOWN = 20  # groups of one attribute; of more the rest is in the JSON only
 _STARTS = (0, 30, 37, 44, 59, 84)
@@ -14,7 +14,7 @@ def subgroup_lines(result: dict) -> list[str]:
     name = result["primary"]
     some = [group for one in result["attributes"].values() for group in one["groups"].values()]
     events = {event for group in some for event in group["events"]}
-    label = NAMES.get(name, name)
+    label = formats.label(name)
     if len(events) > 1:  # several classes or labels
         label = MACRO.get(name, f"{label}, macro" if name in MACRO_LABELS[2:] and "exact_match" not in name else label)
     head = (next(iter(events)) if len(events) == 1 else "") if events else ""

@@ -1,6 +1,6 @@
 """The results table that a clinician-scientist trusts: plain text of at most 108 columns, from the evaluation alone."""
 
-from medjax.report import formats
+from medjax.report import formats, mask_lines
 from medjax.report.beside import compared, references
 
 LABELS_SHOWN = 20  # of more labels the rest is in the JSON only
@@ -41,6 +41,8 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         patients = f"{patients} patients"
     parts.append(", ".join(str(part) for part in (f"{cases} cases" if cases is not None else None, patients) if part))
     classes = counts.get("classes", {})
+    if evaluation.get("kind") == "survival":
+        parts += follow_up(counts, header.get("unit", ""))
     if evaluation.get("kind") == "labels":
         unknown = sum(count["unknown"] for count in classes.values())
         parts.append(f"{len(classes)} labels")
@@ -62,16 +64,31 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
     return lines + (formats.wrap(str(header["opening"])) if header.get("opening") else [])
 
 
+def follow_up(counts: dict, unit: str) -> list[str]:
+    """Events, censored cases and how long they were watched, each as a few words."""
+    unit = f" {unit}" if unit else ""
+    named = counts.get("events_by_cause") or {"the event": counts["events"]}
+    parts = [f"{events} with {name}" for name, events in named.items()] + [f"{counts['censored']} censored"]
+    if counts["median_follow_up"] is not None:
+        parts.append(f"median follow-up {counts['median_follow_up']:.4g}{unit}")
+    return [
+        *parts,
+        f"times in{unit}, judged up to {counts['until']:g}" if unit else f"judged up to {counts['until']:g}",
+    ]
+
+
 def row_label(name: str, evaluation: dict) -> str:
     """What stands before a metric: its name, whether it is a macro average or the primary one, threshold, prevalence."""
     if evaluation.get("kind") == "labels":
-        label = formats.NAMES.get(name, name) + (", macro" if name in formats.MACRO_LABELS else "")
+        label = formats.label(name) + (", macro" if name in formats.MACRO_LABELS else "")
         return label + ("  [primary]" if name == evaluation.get("primary") else "")
+    if name == "volume_error":
+        return mask_lines.with_unit(formats.NAMES[name], evaluation)
     if name in ("interval_coverage", "interval_width"):
         nominal = evaluation["metrics"]["interval_coverage"]["nominal"]
         return f"{formats.percent(nominal)} interval: {name.removeprefix('interval_')}"
     binary = evaluation.get("threshold") is not None
-    label = formats.NAMES.get(name, name) if binary else formats.MACRO.get(name, formats.NAMES.get(name, name))
+    label = formats.label(name) if binary else formats.MACRO.get(name, formats.label(name))
     counts = evaluation.get("counts", {})
     if name in ("sensitivity", "specificity") and binary:
         label += f", thr. {formats.threshold(evaluation['threshold'])}"
@@ -98,6 +115,9 @@ def _body(evaluation: dict, header: dict) -> list[str]:
         lines.append(formats.row(row_label(name, evaluation), *cells))
         if name == primary and difference and "verdict" in difference:
             lines.append(formats.row("", "", "", formats.short(difference["verdict"])))
+        if entry.get("one_curve_for_all") is not None:
+            known = f"{formats.label(name)} (KM {formats.fixed(entry['one_curve_for_all'], 3)})"
+            lines[-1] = formats.row(known + ("  [primary]" if name == primary else ""), *cells)
         if name == "brier" and "base_rate_alone" in entry:
             lines[-1] = formats.row(f"Brier (base rate {formats.fixed(entry['base_rate_alone'], 3)})", *cells)
     for label, entry in extra_rows(evaluation):
@@ -144,8 +164,11 @@ def extra_rows(evaluation: dict) -> list[tuple[str, dict]]:
 
 
 def _classes(evaluation: dict) -> list[str]:
-    """One line a class against the rest, where there are more than two; or a line a label, in two blocks."""
+    """One line a class against the rest, where there are more than two; a line a label or mask, in two blocks."""
     classes = evaluation.get("classes", {})
+    if evaluation.get("kind") == "segmentation":
+        blocks = mask_lines.class_rows(evaluation), mask_lines.volume_rows(evaluation)
+        return [line for rows in blocks if rows for line in ("", *(formats.row(*cells) for cells in rows))]
     if evaluation.get("kind") == "labels":
         counts = evaluation["counts"]["classes"]
         heads = {name: f" {count['cases']}/{count['cases'] + count['negative']}" for name, count in counts.items()}
@@ -162,7 +185,7 @@ def _block(classes: dict, head: str, metrics: tuple[str, ...], counts: dict[str,
     for name, entries in list(classes.items())[:LABELS_SHOWN]:
         count = counts.get(name, "")
         room = 23 - len(count)
-        label = (name if len(name) <= room else name[: room - 1] + ".") + count
+        label = formats.clipped(name, room) + count
         lines.append(
             formats.row(label, *(formats.cell(entries[key], formats.decimals(entries[key])) for key in metrics))
         )
@@ -174,7 +197,7 @@ def _block(classes: dict, head: str, metrics: tuple[str, ...], counts: dict[str,
 def _below(evaluation: dict, header: dict) -> list[str]:
     primary, lines = str(evaluation.get("primary", "")), []
     entry = evaluation.get("metrics", {}).get(primary, {})
-    label, seeds = formats.NAMES.get(primary, primary), entry.get("seeds", {})
+    label, seeds = formats.label(primary), entry.get("seeds", {})
     spread = []
     if seeds.get("standard_deviation") is not None:
         mean = formats.number(seeds["mean"], 3, primary)
@@ -198,7 +221,7 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     lines += _matrix(evaluation) + formats.wrap(chosen_words(evaluation)) + _rules(evaluation) + _reserved(evaluation)
     groups: dict[str, list[str]] = {}
     for name, one in evaluation.get("metrics", {}).items():
-        groups.setdefault(one.get("method", "none"), []).append(formats.NAMES.get(name, name))
+        groups.setdefault(one.get("method", "none"), []).append(formats.label(name))
     methods_text = "; ".join(f"{', '.join(names)}: {method}" for method, names in groups.items())
     methods_text = methods_text.replace(", conditional on the fold models", "") + "." * bool(groups)
     condition = evaluation.get("conditional_on", "the trained models")
@@ -229,6 +252,22 @@ def _below(evaluation: dict, header: dict) -> list[str]:
     for text in formats.warnings(evaluation):
         lines += formats.wrap(f"WARNING, {text}")
     return lines + _scarce_labels(evaluation)
+
+
+def _log_rank(evaluation: dict) -> list[str]:
+    """Whether thirds of predicted risk differ, a line a cause."""
+    lines: list[str] = []
+    for cause, found in evaluation.get("survival", {}).items():
+        test, curves = found["groups"]["log_rank"], found["groups"]["curves"]
+        events = ", ".join(f"{name} {one['events']}/{one['cases']}" for name, one in curves.items())
+        if "p_value" in test:
+            p = "p < .001" if test["p_value"] < 0.001 else f"p = {formats.fixed(test['p_value'], 3)}"
+            told = f"log-rank chi-squared {test['statistic']:.1f} on {test['degrees']} degrees of freedom, {p}"
+        else:
+            told = test["reason"]
+        what = f" of '{cause}'" if len(evaluation["survival"]) > 1 else ""
+        lines += formats.wrap(f"Thirds of predicted risk{what}, events/cases: {events}; {told}.")
+    return lines
 
 
 def chosen_words(evaluation: dict) -> str:
@@ -282,6 +321,14 @@ def _reserved(evaluation: dict) -> list[str]:
 
 def _rules(evaluation: dict) -> list[str]:
     """What a reader must know of how the predictions became decisions and the labels one number."""
+    if evaluation.get("kind") == "segmentation":
+        told = mask_lines.medians(evaluation), mask_lines.empties(evaluation)
+        return [line for text in told if text for line in formats.wrap(text)]
+    if evaluation.get("kind") == "survival":
+        return formats.wrap(
+            "IPA: 1 - Brier score / that of one Kaplan-Meier curve for all (KM). Observed/expected: share with the event / "
+            "mean prediction. Cases that were censored are stood for by inverse probability of censoring."
+        ) + _log_rank(evaluation)
     if evaluation.get("kind") == "grade":
         return formats.wrap(
             "Predicted grade: the median of the probabilities. Weighted kappa: Cohen's, quadratic weights."

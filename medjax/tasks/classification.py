@@ -44,6 +44,9 @@ class Classification:
     kind: ClassVar[Literal["probability"]] = "probability"
     selectable: ClassVar[tuple[str, ...]] = ("auroc", "accuracy", "log_loss")
     quantile_levels: ClassVar[tuple[float, ...]] = ()
+    times: ClassVar[tuple[float, ...]] = ()
+    horizons: ClassVar[tuple[float, ...]] = ()
+    context: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, classes: tuple[str, ...]) -> "Classification":
         """Fill in the data set's classes and check that the positive class is one of them."""

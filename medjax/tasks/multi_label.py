@@ -37,6 +37,9 @@ class MultiLabel:
     positive: ClassVar[None] = None
     positive_index: ClassVar[None] = None
     quantile_levels: ClassVar[tuple[float, ...]] = ()
+    times: ClassVar[tuple[float, ...]] = ()
+    horizons: ClassVar[tuple[float, ...]] = ()
+    context: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, classes: tuple[str, ...]) -> "MultiLabel":
         """Fill in the data set's labels."""

@@ -44,6 +44,9 @@ class Ordinal:
     positive: ClassVar[None] = None
     positive_index: ClassVar[None] = None
     quantile_levels: ClassVar[tuple[float, ...]] = ()
+    times: ClassVar[tuple[float, ...]] = ()
+    horizons: ClassVar[tuple[float, ...]] = ()
+    context: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, classes: tuple[str, ...]) -> "Ordinal":
         """Fill in the data set's grades."""

@@ -39,6 +39,9 @@ class Regression:
     classes: ClassVar[tuple[str, ...]] = ()
     positive: ClassVar[None] = None
     positive_index: ClassVar[None] = None
+    times: ClassVar[tuple[float, ...]] = ()
+    horizons: ClassVar[tuple[float, ...]] = ()
+    context: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, classes: tuple[str, ...]) -> "Regression":
         """Check the settings; a number has no classes to fill in."""

@@ -129,4 +129,4 @@ def predict_step(
 ) -> Float[Array, "batch values"]:
     """Return one replicate's predictions for a batch: probabilities of the classes, or a value."""
     outputs: Any = experiment.model.apply(variables, *model_inputs(experiment, fitted, batch), train=False)
-    return experiment.task.predict(outputs, fitted)
+    return experiment.task.predict(outputs, {**fitted, **{key: batch[key] for key in experiment.task.context}})

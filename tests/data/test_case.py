@@ -55,7 +55,7 @@ def test_a_case_that_keeps_the_contract_passes(case):
         ({"segmentation": np.zeros((4, 5), np.float32)}, "segmentation", "integers"),
         ({"segmentation": np.full((4, 5), -1)}, "segmentation", "negative"),
         ({"time": -1.0}, "time", "negative"),
-        ({"event": 2}, "event", "0 and 1"),
+        ({"event": 1.5}, "event", "the number of a cause"),
     ],
 )
 def test_a_broken_case_is_named_by_file_case_and_key_but_not_by_patient(changes, key, words):

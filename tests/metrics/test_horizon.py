@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medjax.metrics import classification, horizon, survival
+from medjax.metrics import classification, concordance, horizon, survival
 
 TIME = np.array([1.0, 1, 2, 3, 3, 4, 5])
 EVENT = np.array([1, 0, 1, 1, 1, 0, 1])
@@ -142,3 +142,98 @@ def test_little_is_known():
     np.testing.assert_allclose(horizon.brier(survive[:1], TIME[:1], EVENT[:1], at), 0.7**2)
     assert np.isnan(horizon.auroc(survive[:1], TIME[:1], EVENT[:1], at)).all()
     assert np.isnan(horizon.brier(survive[:0], TIME[:0], EVENT[:0], at)).all()
+
+
+# Competing causes, calibration in the large, other software.
+
+
+def test_with_causes_metrics_agree_with_loops():
+    """Who had another cause by the horizon counts as free of this one, with the weight of an event."""
+    survive, time, event, weights = cases(1)
+    event = event * np.random.default_rng(9).integers(1, 3, 60)
+    weight = weights[1]
+    remaining = survival.censoring_survival(time, event, weight)
+    own, at_horizon = remaining.at(time, before=True), remaining.at(HORIZONS, before=True)
+    for k, at in enumerate(HORIZONS):
+        wins = pairs = error = 0.0
+        factor = np.where((time <= at) & (event > 0), 1 / own, 0.0)
+        factor = weight * np.where((time > at) | ((time == at) & (event == 0)), 1 / at_horizon[k], factor)
+        had = (time <= at) & (event == 2)
+        for i in range(60):
+            error += factor[i] * (survive[i, k] - (not had[i])) ** 2
+            for j in range(60):
+                if had[i] and not had[j]:
+                    order = 1.0 if survive[i, k] < survive[j, k] else 0.5 if survive[i, k] == survive[j, k] else 0.0
+                    wins, pairs = wins + order * factor[i] * factor[j], pairs + factor[i] * factor[j]
+        found = horizon.brier(survive, time, event, HORIZONS, weight, cause=2)[k]
+        assert found == pytest.approx(error / weight.sum())
+        found = horizon.auroc(1 - survive, time, event, HORIZONS, weight, cause=2)[k]
+        assert found == pytest.approx(wins / pairs if pairs else np.nan, nan_ok=True)
+
+
+def test_one_cause_is_any_event():
+    survive, time, event, weights = cases(0)
+    for metric in (horizon.brier, horizon.prediction_accuracy, horizon.observed_to_expected, horizon.integrated_brier):
+        alone = metric(survive, time, event.astype(int), HORIZONS, weights, cause=1)
+        np.testing.assert_allclose(alone, metric(survive, time, event, HORIZONS, weights), rtol=1e-12)
+    for at in (2.0, 4.0):
+        np.testing.assert_array_equal(
+            horizon.happened(TIME, 2 * EVENT, at, 2) | horizon.known_free(TIME, EVENT, at),
+            horizon.happened(TIME, EVENT, at) | horizon.known_free(TIME, EVENT, at),
+        )
+
+
+def test_the_incidence_for_all_has_no_prediction_accuracy_of_a_cause():
+    _, time, event, weights = cases(0)
+    event = event * np.random.default_rng(9).integers(1, 3, 60)
+    for cause in (1, 2):
+        same = 1 - survival.cumulative_incidence(time, event, cause, weights[0]).at(HORIZONS[1:])
+        curves = np.tile(same, (60, 1))
+        found = horizon.prediction_accuracy(curves, time, event, HORIZONS[1:], weights[0], cause=cause)
+        np.testing.assert_allclose(found, 0.0, atol=1e-12)
+        found = horizon.observed_to_expected(curves, time, event, HORIZONS[1:], weights[0], cause=cause)
+        np.testing.assert_allclose(found, 1.0)
+
+
+def test_observed_to_expected_by_hand():
+    at = np.array([2.0, 3.0])
+    survive = np.array([[0.5, 0.4]] * 4 + [[0.9, 0.8]] * 3)
+    expected = [(11 / 35) / (2.3 / 7), (23 / 35) / (3 / 7)]
+    np.testing.assert_allclose(horizon.observed_to_expected(survive, TIME, EVENT, at), expected)
+    np.testing.assert_allclose(horizon.observed(TIME, EVENT, at), [11 / 35, 23 / 35])
+    np.testing.assert_allclose(horizon.observed(TIME, EVENT * 2, at, cause=2), [11 / 35, 23 / 35])
+    assert np.isnan(horizon.observed_to_expected(np.ones((7, 2)), TIME, EVENT, at)).all()
+
+
+def test_nothing_is_observed_beyond_the_last_one_watched():
+    until_five = np.array([1, 1, 1, 1, 1, 1, 0])
+    at = np.array([5.0, 5.01])
+    for event, cause in ((until_five, 0), (until_five, 1)):
+        assert np.isnan(horizon.observed(TIME, event, at, cause=cause)).tolist() == [False, True]
+        found = horizon.observed_to_expected(np.full((7, 2), 0.5), TIME, event, at, cause=cause)
+        assert np.isnan(found).tolist() == [False, True]
+    np.testing.assert_allclose(horizon.observed(TIME, EVENT, at), 1.0)  # the last one had the event: all is known
+
+
+def test_metrics_agree_with_scikit_survival():
+    """Without ties the definitions are the same; scikit-survival's numbers (0.28.0) were made by:
+
+    y = Surv.from_arrays(event, time)
+    concordance_index_censored(event, time, risk)[0], concordance_index_ipcw(y, y, risk, tau=9.0)[0]
+    cumulative_dynamic_auc(y, y, risk, times)[0], brier_score(y, y, survival, times)[1]
+    integrated_brier_score(y, y, survival, times)
+    """
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=60)
+    time = np.round(generator.exponential(np.exp(-x)) * 10, 3) + 0.001
+    censored = np.round(generator.exponential(12.0, 60), 4) + 0.00005
+    event, time = time <= censored, np.minimum(time, censored)
+    risk, times = x + generator.normal(size=60), np.array([2.0, 5.0, 9.0])
+    survive = np.exp(-np.outer(np.exp(risk / 2), times / 10))
+    assert concordance.harrell(risk, time, event) == pytest.approx(0.6663636363636364, rel=1e-6)
+    assert concordance.uno(risk, time, event, truncation=9.0) == pytest.approx(0.6728240399532138, rel=1e-6)
+    expected = [0.764999819640032, 0.6676280146811817, 0.756413712370107]
+    np.testing.assert_allclose(horizon.auroc(risk, time, event, times), expected, rtol=1e-6)
+    expected = [0.1689765784410902, 0.22686622580836588, 0.22444034952775443]
+    np.testing.assert_allclose(horizon.brier(survive, time, event, times), expected, rtol=1e-6)
+    assert horizon.integrated_brier(survive, time, event, times) == pytest.approx(0.21376819386377496, rel=1e-6)

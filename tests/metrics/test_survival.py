@@ -145,3 +145,52 @@ def test_curves_agree_with_lifelines(digits):
     plain = lifelines.KaplanMeierFitter().fit(time, event)
     expected = restricted_mean_survival_time(plain, t=6.0)
     np.testing.assert_allclose(survival.restricted_mean(survival.kaplan_meier(time, event), 6.0), expected, rtol=1e-6)
+
+
+# Competing causes.
+
+
+def with_causes(seed: int, digits: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    time, event, weights = cases(seed, digits=digits)
+    return time, event * np.random.default_rng(seed + 100).integers(1, 3, 80), weights
+
+
+def test_incidence_by_hand():
+    found = survival.cumulative_incidence(TIME, np.array([1, 0, 2, 1, 2, 0, 1]), 1)
+    # At 1 one of 7, at 3 one of the 4 at risk while 24/35 are free, at 5 the last one while 12/35 are.
+    expected = fractions("0", "1/7", "1/7", "11/35", "11/35", "23/35", "23/35")
+    np.testing.assert_allclose(found.at(np.array([0.5, 1, 2, 3, 4, 5, 9])), expected)
+    other = survival.cumulative_incidence(TIME, np.array([1, 0, 2, 1, 2, 0, 1]), 2)
+    np.testing.assert_allclose(other.at(np.array([1.0, 2, 3, 9])), fractions("0", "6/35", "12/35", "12/35"))
+
+
+def test_incidence_agrees_with_lifelines():
+    import lifelines
+
+    time, event, _ = with_causes(8, digits=9)  # lifelines moves tied times by chance
+    times = np.linspace(1.0, time.max(), 40)
+    for cause in (1, 2):
+        fitted = lifelines.AalenJohansenFitter(calculate_variance=False).fit(time, event, event_of_interest=cause)
+        expected = fitted.cumulative_density_.iloc[:, 0]
+        place = np.searchsorted(expected.index.to_numpy(), times, side="right") - 1
+        found = survival.cumulative_incidence(time, event, cause)
+        np.testing.assert_allclose(found.at(times), expected.to_numpy()[place], rtol=1e-9, atol=1e-12)
+
+
+def test_weights_of_incidence_are_repeated_cases_and_one_cause_alone_is_what_kaplan_meier_lacks():
+    grid = np.arange(0.0, 25.0, 0.5)
+    time, event, weights = with_causes(9)
+    entry = time - 1 - np.random.default_rng(1).random(80) * 2
+    for late in (None, entry):
+        together = survival.cumulative_incidence(time, event, 2, weights, entry=late).at(grid)
+        for row, weight in enumerate(weights):
+            repeated = [None if one is None else np.repeat(one, weight) for one in (time, event, late)]
+            alone = survival.cumulative_incidence(*repeated[:2], 2, entry=repeated[2]).at(grid)
+            np.testing.assert_allclose(together[row], alone, rtol=1e-12, atol=1e-15)
+        free = survival.kaplan_meier(time, event, weights, entry=late).at(grid)
+        other = survival.cumulative_incidence(time, event, 1, weights, entry=late).at(grid)
+        np.testing.assert_allclose(together + other + free, 1, rtol=1e-12)
+        one = survival.cumulative_incidence(time, event > 0, 1, weights, entry=late).at(grid)
+        np.testing.assert_allclose(one, 1 - free, rtol=1e-12, atol=1e-15)
+    assert np.isnan(survival.cumulative_incidence(time, event, 1, np.zeros(80)).at(grid)).all()
+    np.testing.assert_array_equal(survival.cumulative_incidence(time, event, 3).at(grid), 0)

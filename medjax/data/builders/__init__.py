@@ -2,5 +2,6 @@
 
 from medjax.data.builders.breast_cancer_wisconsin import BreastCancerWisconsin
 from medjax.data.builders.medmnist import Medmnist
+from medjax.data.builders.survival import Survival
 
-BUILDERS = (BreastCancerWisconsin, Medmnist)
+BUILDERS = (BreastCancerWisconsin, Medmnist, Survival)

@@ -15,12 +15,14 @@ from medjax.data.origins.table_content import Content, check_whole, find_wrong, 
 from medjax.data.readers.cells import (
     MISSING,
     clean,
+    event,
     is_infinite,
     is_number,
     level_or_unknown,
     level_reader,
     number,
     show,
+    time,
     unify,
 )
 from medjax.data.readers.columns import Parsed, fits, parse, unknown_notes
@@ -48,8 +50,11 @@ class Table:
 
     Attributes:
         path: the file, in UTF-8, gzipped or not; a relative one from where the command runs, else from MEDJAX_DATA.
-        target: the column to be learnt.
-        kind: "label" for a class, "value" for a number.
+        target: the column to be learnt; of "survival" the time.
+        kind: "label" for a class, "value" for a number, "survival" for a time to an event.
+        event: of "survival", the column that says how the time ended: 0 censored, 1 the event, or the number of a cause;
+            `codes` turns words into these: (("died", (("no", "0"), ("yes", "1"))),).
+        entry: of "survival", the column with the time at which a case came under observation, where there is one.
         classes: names of the classes, in their order; () takes those of the file, sorted. A cell with any other class
             stops everything, also under "skip": leaving a class out is no matter of a few bad cells.
         numeric: columns of numbers that are inputs.
@@ -70,7 +75,9 @@ class Table:
 
     path: str
     target: str
-    kind: Literal["label", "value"] = "label"
+    kind: Literal["label", "value", "survival"] = "label"
+    event: str | None = None
+    entry: str | None = None
     classes: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -86,7 +93,7 @@ class Table:
 
     def __post_init__(self):
         """Refuse settings that contradict each other, before any file is opened."""
-        choices = {"kind": ("label", "value"), "on_error": ("stop", "skip"), "unknown": ("stop", "code")}
+        choices = {"kind": ("label", "value", "survival"), "on_error": ("stop", "skip"), "unknown": ("stop", "code")}
         for key, known in choices.items():
             if getattr(self, key) not in known:
                 raise InputError(f"{key} is {getattr(self, key)!r}; it must be {' or '.join(map(repr, known))}")
@@ -97,8 +104,12 @@ class Table:
             if len({clean(level) for level in levels} - {""}) < max(2, len(levels)):
                 raise InputError(f"categorical {name!r}: give at least two different levels, not {levels}")
         _check_roles(self)
-        if self.kind == "value" and self.classes:
-            raise InputError("classes are named, but kind is 'value'; leave them out, or set kind='label'")
+        if self.kind != "label" and self.classes:
+            raise InputError(f"classes are named, but kind is '{self.kind}'; leave them out, or set kind='label'")
+        if (self.kind == "survival") != (self.event is not None):
+            raise InputError("kind 'survival' needs the column `event` beside the target, which is the time; no other kind does")
+        if self.entry is not None and self.kind != "survival":
+            raise InputError(f"entry names {self.entry!r}, which goes with kind='survival'")
         if self.classes and len(set(self.classes)) < max(2, len(self.classes)):
             raise InputError(f"classes: give at least two different ones, not {self.classes}")
         if len({name for name, _ in self.codes}) < len(self.codes):
@@ -137,8 +148,8 @@ class Table:
         """
         content = self._content()
         shapes: dict[str, tuple[tuple[int | None, ...], str]] = {"table": ((len(self.columns),), "float32")}
-        if self.kind == "value":
-            shapes["value"] = ((), "float32")
+        told = {"value": ("value",), "survival": ("time", "event", *(("entry",) if self.entry else ()))}
+        shapes |= {key: ((), "float32") for key in told.get(self.kind, ())}
         for name in content.attributes:
             shapes[name] = ((), "str" if name in content.texts else "float32")
         return Facts(
@@ -215,7 +226,7 @@ def _check_roles(table: Table) -> None:
     twice = next((name for name in inputs if inputs.count(name) > 1), None)
     if twice:
         raise InputError(f"column {twice!r} is named twice among numeric and categorical; name it once")
-    for role in ("target", "id", "group", "split"):
+    for role in ("target", "event", "entry", "id", "group", "split"):
         name = getattr(table, role)
         if name in inputs:
             raise InputError(
@@ -250,7 +261,8 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         given = ()  # the run's file had no names, but this one has
     header, rows = read_rows(path, given, ragged=True)
     levels = dict(table.categorical)
-    names = {"target": target} | {role: getattr(table, role) for role in ("id", "group", "split")}
+    names = {"target": target} | {role: getattr(table, role) if target else None for role in ("event", "entry")}
+    names |= {role: getattr(table, role) for role in ("id", "group", "split")}
     if new:
         names |= {role: None for role in ("id", "group", "split") if names[role] not in header}
     inputs = [name for name in (*table.numeric, *levels) if name not in needless]
@@ -287,7 +299,7 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         classes = table.classes or _classes(path, target, column(target).known)
         goal = column(target, level_reader(classes, "classes"), classes)
     elif target:
-        goal = column(target, number)
+        goal = column(target, time if table.kind == "survival" else number)
     attributes = {name: columns.get(name) or _attribute(partial(column, name)) for name in table.attributes}
     content = Content(
         path=path,
@@ -299,6 +311,8 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         attributes=attributes,
         texts=frozenset(name for name, own in attributes.items() if isinstance(next(iter(own.known), ""), str)),
         target=goal,
+        event=column(names["event"], event) if names["event"] else None,
+        entry=column(names["entry"], time) if names["entry"] else None,
         id=column(names["id"], _name) if names["id"] else None,
         group=group,
         split=column(names["split"], _split) if names["split"] else None,

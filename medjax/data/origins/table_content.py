@@ -30,7 +30,9 @@ class Content:
         numbered: those of them that have a number in `table`.
         attributes: further columns.
         texts: those of them that hold text.
-        target: None where it was not asked for.
+        target: None where it was not asked for; of times to an event the time.
+        event: how the time ended; None for every other target.
+        entry: when a case came under observation; None where that is not told.
         id: None where rows are numbered.
         group: None where every row is its own patient.
         split: None where the cases are not parted.
@@ -47,6 +49,8 @@ class Content:
     attributes: dict[str, Parsed]
     texts: frozenset[str]
     target: Parsed | None
+    event: Parsed | None
+    entry: Parsed | None
     id: Parsed | None
     group: Parsed | None
     split: Parsed | None
@@ -85,7 +89,11 @@ class Content:
         case["table"] = np.array(numbers, np.float32)
         if self.target is not None:
             value = self.target.values[row]
-            case |= {"label": self.classes.index(value)} if self.classes else {"value": value}
+            if self.event is not None:
+                case |= {"time": value, "event": self.event.values[row]}
+                case |= {} if self.entry is None else {"entry": self.entry.values[row]}
+            else:
+                case |= {"label": self.classes.index(value)} if self.classes else {"value": value}
         for column, parsed in self.attributes.items():
             value = parsed.values[row]
             case[column] = value if value is not None else "" if column in self.texts else np.nan
@@ -126,6 +134,11 @@ def check_whole(content: Content, *, skip: bool) -> None:
         raise InputError(
             f"{content.path}, {where}: every row has the {what} {show(str(next(iter(found))))}; nothing can be learnt."
         )
+    if content.event is not None and not any(content.event.values[row] for row in rows):
+        raise InputError(
+            f"{content.path}, column {content.names['event']!r}: all {len(rows)} rows are censored (0); without an event no "
+            "risk can be learnt."
+        )
     _check_splits(content)
 
 
@@ -133,7 +146,7 @@ def noted(content: Content) -> tuple[str, ...]:
     """Return what a person should know: what was cleaned, what is missing, what is constant or looks like the answer."""
     lines = []
     columns = {**content.attributes, **content.inputs}
-    for role in ("target", "split"):
+    for role in ("target", "event", "entry", "split"):
         if (parsed := getattr(content, role)) is not None:
             columns[str(content.names[role])] = parsed
     for name, parsed in columns.items():
@@ -178,7 +191,7 @@ def find_wrong(content: Content) -> None:
     for name, parsed in content.inputs.items():
         for row, reason in parsed.wrong.items():
             add(row, name, reason)
-    for role in ("target", "id", "group", "split"):
+    for role in ("target", "event", "entry", "id", "group", "split"):
         parsed = getattr(content, role)
         if parsed is None:
             continue
@@ -186,6 +199,10 @@ def find_wrong(content: Content) -> None:
         for row, value in enumerate(parsed.values):
             if value is None and row not in uneven:
                 add(row, content.names[role], parsed.wrong.get(row, f"{what} is missing"))
+    if content.entry is not None and content.target is not None:
+        for row, (entry, end) in enumerate(zip(content.entry.values, content.target.values, strict=True)):
+            if entry is not None and end is not None and entry >= end:
+                add(row, content.names["entry"], f"the entry {entry:g} is not before the end of the observation, {end:g}")
     if content.id is not None:
         first: dict[str, int] = {}
         for row, value in enumerate(content.id.values):

@@ -103,6 +103,27 @@ def number(text: str) -> float:
     raise ValueError(f"{show(text)} is no number; leave the cell empty if the value is missing")
 
 
+def time(text: str) -> float:
+    """Read a time: a number of at least 0."""
+    value = number(text)
+    if value < 0:
+        raise ValueError(f"{show(text)} is a negative time; times count from 0")
+    return value
+
+
+def event(text: str) -> float:
+    """Read how a time ended: 0 for censored, 1 for the event, or the number of a cause."""
+    try:
+        value = number(text)
+    except ValueError:
+        value = -1.0
+    if value < 0 or value % 1:
+        raise ValueError(
+            f"{show(text)} is no event; write 0 (censored), 1 (the event) or the number of a cause, or name words in `codes`"
+        )
+    return value
+
+
 def level_reader(levels: Sequence[str], what: str = "levels") -> Callable[[str], str]:
     """Return a function that finds a cleaned cell among the levels: as it stands, else whatever its case, else by value.
 

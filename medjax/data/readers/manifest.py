@@ -25,7 +25,8 @@ class Columns:
         id: the case; None: "id" where there is such a column, otherwise the path is the id.
         group: the patient; None: "group" where there is such a column; "" for none.
         split: the official split; None: "split" where there is such a column; "" for none.
-        target: which kind of target the columns `targets` hold: a class, several labels of 0 and 1, or a number.
+        target: which kind of target the columns `targets` hold: a class, several labels of 0 and 1, a number, or the mask
+            (several with ; between them).
         targets: its columns, one unless there are several labels.
         attributes: columns that are kept with the case.
     """
@@ -34,7 +35,7 @@ class Columns:
     id: str | None
     group: str | None
     split: str | None
-    target: Literal["label", "labels", "value"]
+    target: Literal["label", "labels", "value", "masks"]
     targets: tuple[str, ...]
     attributes: tuple[str, ...]
 
@@ -49,7 +50,7 @@ def read_paths(manifest: Path, columns: Columns, folders: Sequence[Path]) -> lis
     check_columns(manifest, [columns.path], header)
     place = header.index(columns.path)
     names = [row[place].strip() if place < len(row) else "" for _, row in rows]
-    return [(name, _locate(name, folders)[0]) for name in names]
+    return [(name, locate(name, folders)[0]) for name in names]
 
 
 def read_manifest(
@@ -79,7 +80,7 @@ def read_manifest(
     if split_column and all(len(row) <= (at := header.index(split_column)) or not row[at].strip() for _, row in rows):
         raise InputError(f"{manifest}, column {split_column!r}: it is empty; fill it, or set split_column=''.")
     whole = [dict(zip(header, row, strict=True)) if len(row) == len(header) else None for _, row in rows]
-    read, notes = _target_reader(columns, [cells for cells in whole if cells], classes)
+    read, notes = _target_reader(columns, [cells for cells in whole if cells], classes, folders)
     entries = []
     for (line, row), cells in zip(rows, whole, strict=True):
         where = f"{shown}, line {line}"
@@ -88,7 +89,7 @@ def read_manifest(
             entries.append(Entry(where, where, manifest, where, split="" if split_column else "all", problem=what))
             continue
         name = cells[columns.path].strip()
-        path, problem = _locate(name, folders)
+        path, problem = locate(name, folders)
         target = None
         if not problem:
             try:
@@ -125,8 +126,8 @@ def _bookkeeping(used: dict[str, str], cells: dict[str, str], split: str) -> str
     return ""
 
 
-def _locate(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
-    """Find the file that a row names, or say why there is none that may be read."""
+def locate(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
+    """Find the file that a row names in one of the folders, or say why there is none that may be read."""
     if not name:
         return None, "the path is empty"
     if _UNUSUAL.search(name):
@@ -151,7 +152,7 @@ def _locate(name: str, folders: Sequence[Path]) -> tuple[Path | None, str]:
 
 
 def _target_reader(
-    columns: Columns, rows: Sequence[dict[str, str]], classes: Sequence[str]
+    columns: Columns, rows: Sequence[dict[str, str]], classes: Sequence[str], folders: Sequence[Path]
 ) -> tuple[Callable[[dict[str, str]], Any], tuple[str, ...]]:
     """Return what reads the target of a row (ValueError with what is wrong with it), and notes."""
     if columns.target == "labels":
@@ -159,6 +160,8 @@ def _target_reader(
     column = columns.targets[0]
     if columns.target == "value":
         return lambda cells: _value(column, cells), ()
+    if columns.target == "masks":
+        return lambda cells: _masks(column, cells, folders), ()
     texts = [clean(cells[column]) for cells in rows]
     if classes:
         find, notes = level_reader(classes, "classes"), ()
@@ -209,3 +212,11 @@ def _value(name: str, cells: dict[str, str]) -> float:
         return number(text)
     except ValueError as error:
         raise ValueError(f"column {name!r}: {error}") from error
+
+
+def _masks(name: str, cells: dict[str, str], folders: Sequence[Path]) -> tuple[Path, ...]:
+    found = [locate(part.strip(), folders) for part in cells[name].split(";")]
+    for path, problem in found:
+        if path is None:
+            raise ValueError(f"column {name!r}: {problem}")
+    return tuple(path for path, _ in found if path is not None)

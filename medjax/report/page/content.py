@@ -258,6 +258,9 @@ def _provenance(run: RunFolder) -> list[list[str]]:
         ["settings", "config.json"],
         ["intended use, setting and the like", "study.toml, as its authors wrote it"],
     ]  # fmt: skip
+    if run.judged.kind == "survival":
+        rows[2] = ["survival by risk group, calibration", f"{where} (survival)"]
+        rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
     if run.judged.kind == "value":
         rows[2] = ["predicted against observed, agreement", f"{scores}, mean over the seeds"]
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]

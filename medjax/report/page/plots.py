@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from medjax.evidence import calibration
+from medjax.evidence.agreement import agreement
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions, ensemble, known, select
-from medjax.report.page import curves, figures
+from medjax.report.page import curves, figures, time_to_event
 from medjax.report.page.curves import Curve
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
@@ -25,6 +26,8 @@ def evaluated(run: RunFolder) -> list[Drawn]:
     level, seed = float(run.evaluation.get("level", 0.95)), int(run.record.get("seed", 0))
     if predictions.kind == "value":
         return _values(run, predictions, level, seed)
+    if predictions.kind == "survival":
+        return time_to_event.figures(run)
     found = _ranking(run, predictions, level, seed)
     positive = _positive(run, predictions)
     if positive is not None:
@@ -124,7 +127,7 @@ def decision_columns(stored: dict[str, Any]) -> dict[str, np.ndarray]:
 def _values(run: RunFolder, predictions: Predictions, level: float, seed: int) -> list[Drawn]:
     predicted, observed = ensemble(predictions)[:, 0], np.asarray(predictions.target, np.float64)
     unit = str(run.config.get("task", {}).get("unit", "") or "")
-    limits = curves.agreement(predicted, observed, patient_codes(predictions.group), level=level, seed=seed)
+    limits = agreement(predicted, observed, patient_codes(predictions.group), level=level, seed=seed)
     return [
         figures.predicted_observed(predicted, observed, unit),
         figures.bland_altman(predicted, observed, limits, unit),
@@ -139,7 +142,7 @@ def agreement_words(run: RunFolder) -> list[list[str]]:
         return []
     from medjax.evidence.measures import entry
 
-    limits = curves.agreement(
+    limits = agreement(
         ensemble(predictions)[:, 0], np.asarray(predictions.target, np.float64), patient_codes(predictions.group),
         level=float(run.evaluation.get("level", 0.95)), seed=int(run.record.get("seed", 0)),
     )  # fmt: skip

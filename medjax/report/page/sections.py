@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from medjax.report import formats
-from medjax.report.page import abstention
+from medjax.report.page import abstention, time_to_event
 from medjax.report.page.forest import forest
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.tables import Table, make
@@ -200,6 +200,12 @@ _SETS = (
     "Sets of classes, or intervals of a value, that hold the truth as often as was promised for exchangeable patients. "
 )
 SECTIONS: dict[str, tuple[str, str, Callable[[dict[str, Any]], list[Table]]]] = {
+    "survival": (
+        "Groups of risk",
+        "Thirds and fifths of the predicted risk among these very cases (in cross-validation within each fold); no threshold "
+        "was chosen. The curves stand among the figures.",
+        time_to_event.tables,
+    ),
     "subgroups": (
         "Subgroups",
         "Every group, and the gap of its primary metric to the rest of the patients. Small groups say little: look at the "

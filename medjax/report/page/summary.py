@@ -38,7 +38,10 @@ def sentences(run: RunFolder) -> list[str]:
     text.append(f"Judged were {judged(run)}.")
     if counts.get("positive") and counts.get("prevalence") is not None:
         text.append(f"{100 * counts['prevalence']:.3g} % of them are {counts['positive']}.")
-    macro = "macro " if len(run.judged.classes) > 2 or run.judged.kind == "labels" else ""
+    if run.judged.kind == "survival":
+        text.append(f"{counts.get('events', UNKNOWN)} had the event, {counts.get('censored', UNKNOWN)} were censored.")
+    several = len(run.judged.classes) > 2 and run.judged.kind != "survival"
+    macro = "macro " if several or run.judged.kind == "labels" else ""
     entry = evaluation.get("metrics", {}).get(primary)
     text.append(f"The primary metric, {macro}{metric(primary) or UNKNOWN}, is {interval(entry, primary)}.")
     warned = (entry or {}).get("warning")

@@ -91,6 +91,8 @@ def _sealed(run: RunFolder) -> str:
 def _targets(predictions: Predictions, inside: np.ndarray | None = None) -> dict[str, str]:
     """Cases of each class or label; of a value its mean, deviation and range."""
     target = predictions.target if inside is None else predictions.target[inside]
+    if predictions.kind == "survival":
+        return _ended(target, predictions.classes)
     if predictions.kind == "value":
         found = target[np.isfinite(target)]
         if not len(found):
@@ -107,6 +109,20 @@ def _targets(predictions: Predictions, inside: np.ndarray | None = None) -> dict
         else:
             rows[name] = _share(int((target == k).sum()), int((target >= 0).sum()))
     return rows
+
+
+def _ended(target: np.ndarray, causes: tuple[str, ...]) -> dict[str, str]:
+    """Events, censored cases and times."""
+    time, event = target[np.isfinite(target).all(-1)].T
+    if not len(time):
+        return {}
+    named = enumerate(causes or ("the event",), start=1)
+    rows = {f"with {name}": f"{int((event == k).sum()):,} ({percent(float((event == k).mean()))})" for k, name in named}
+    low, middle, high = np.quantile(time, [0.25, 0.5, 0.75])
+    return rows | {
+        "censored": count(int((event == 0).sum())),
+        "time, median (quartiles)": f"{middle:.4g} ({low:.4g} to {high:.4g})",
+    }
 
 
 def _share(number: int, total: int) -> str:
@@ -163,6 +179,8 @@ def results(run: RunFolder) -> Table:
                 cells[-1] += f": {difference['verdict']}"
         cells += [_seeds(entry, name), _notes(notes, entry, *differences)]
         rows.append(cells)
+        if entry.get("one_curve_for_all") is not None:
+            rows[-1][0] += f" (one Kaplan-Meier curve for all {formats.fixed(entry['one_curve_for_all'], 3)})"
         if "base_rate_alone" in entry:
             rows[-1][0] += f" (base rate alone {formats.fixed(entry['base_rate_alone'], 3)})"
     above = ""

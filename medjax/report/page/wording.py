@@ -3,7 +3,7 @@
 from typing import Any
 
 from medjax.report import formats
-from medjax.report.formats import NAMES
+from medjax.report.formats import label
 
 UNKNOWN = "not reported"
 
@@ -18,7 +18,7 @@ def count(number: int | None, noun: str = "", plural: str = "") -> str:
 
 def metric(name: str) -> str:
     """A metric's name as journals print it."""
-    return NAMES.get(name, name.replace("_", " "))
+    return label(name)
 
 
 def value(entry: dict | None, name: str = "", *, signed: bool = False) -> str:

@@ -97,19 +97,3 @@ def test_training_curves_by_replicate_and_by_wave():
         "seed 0": ([10], [0.7]), "seed 1": ([10], [0.8])
     }  # fmt: skip
     assert curves.training([], None, []) == {}
-
-
-def test_limits_of_agreement_are_those_of_bland_and_altman():
-    rng = np.random.default_rng(1)
-    observed = rng.normal(size=200)
-    predicted = observed + rng.normal(0.3, 0.5, 200)
-    found = curves.agreement(predicted, observed, np.arange(200))
-    difference = predicted - observed
-    sd = difference.std(ddof=1)
-    assert found["bias"].estimate == pytest.approx(difference.mean())
-    assert found["upper limit of agreement"].estimate == pytest.approx(difference.mean() + 1.96 * sd)
-    half = (found["bias"].high - found["bias"].low) / 2
-    assert half == pytest.approx(1.972 * sd / np.sqrt(200), rel=1e-3)  # Student, 199 degrees of freedom
-    limit = found["lower limit of agreement"]
-    bland = 1.972 * sd * np.sqrt((1 + 1.96**2 / 2) / 200)  # their approximation for normal differences
-    assert (limit.high - limit.low) / 2 == pytest.approx(bland, rel=0.2)
