@@ -147,7 +147,11 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV")
     sub.add_argument("run", type=Path, help="run folder")
     sub.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="image files, an npz, or a CSV of table rows"
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="image files, an npz, a CSV of table rows, or a folder of tables of events",
     )
     sub.add_argument("--out", type=Path, help="CSV to write (default: print it)")
     sub.add_argument(

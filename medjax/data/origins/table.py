@@ -107,7 +107,9 @@ class Table:
         if self.kind != "label" and self.classes:
             raise InputError(f"classes are named, but kind is '{self.kind}'; leave them out, or set kind='label'")
         if (self.kind == "survival") != (self.event is not None):
-            raise InputError("kind 'survival' needs the column `event` beside the target, which is the time; no other kind does")
+            raise InputError(
+                "kind 'survival' needs the column `event` beside the target, which is the time; no other kind does"
+            )
         if self.entry is not None and self.kind != "survival":
             raise InputError(f"entry names {self.entry!r}, which goes with kind='survival'")
         if self.classes and len(set(self.classes)) < max(2, len(self.classes)):

@@ -202,7 +202,11 @@ def find_wrong(content: Content) -> None:
     if content.entry is not None and content.target is not None:
         for row, (entry, end) in enumerate(zip(content.entry.values, content.target.values, strict=True)):
             if entry is not None and end is not None and entry >= end:
-                add(row, content.names["entry"], f"the entry {entry:g} is not before the end of the observation, {end:g}")
+                add(
+                    row,
+                    content.names["entry"],
+                    f"the entry {entry:g} is not before the end of the observation, {end:g}",
+                )
     if content.id is not None:
         first: dict[str, int] = {}
         for row, value in enumerate(content.id.values):
