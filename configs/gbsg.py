@@ -1,6 +1,7 @@
-"""Rotterdam and GBSG: time to recurrence or death of breast cancer, trained on one study and tested on another (real).
+"""Rotterdam and GBSG: time to recurrence or death of breast cancer, learnt on one study, tested on another (real).
 
 python train.py --config configs/gbsg.py
+python train.py --config configs/gbsg.py --set validation=0. --set evaluation.test=true --workdir runs/gbsg_test
 """
 
 from functools import partial
@@ -15,8 +16,8 @@ from medjax.tasks import Survival
 from medjax.training.schedule import cosine
 
 
-def experiment(validation: float = 0.2, seeds: int = 5) -> Experiment:
-    """Build the experiment; `validation` is the share of the published training patients kept for choices."""
+def experiment(validation: float = 0.2, seeds: int = 25) -> Experiment:
+    """Build the experiment; `validation` is the share of the published training patients that choices are made on."""
     return Experiment(
         name="gbsg",
         data=Data(name="gbsg", inputs=("table",), splits=OfficialTest(validation=validation)),

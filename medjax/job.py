@@ -231,6 +231,8 @@ def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct
     """Return a tree of the shapes that `fit` gives, without data."""
     example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
     columns = [example[key][None] for key in experiment.task.targets]
+    if experiment.task.kind == "segmentation":
+        columns = [np.zeros((1, len(experiment.task.classes)), np.int64)]  # voxels of every class
     return fit(experiment, [example], truth(experiment.task, columns))
 
 

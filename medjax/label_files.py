@@ -2,19 +2,23 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from medjax.data import dataset as datasets
 from medjax.data.case import Case
 from medjax.data.origins import Masks
 from medjax.data.readers.images import read_images
 from medjax.data.readers.masks import is_scan
 from medjax.data.readers.nifti import Grid, read_scan_case, write_labels
+from medjax.data.source import Source, concatenate
 from medjax.data.storage import write_atomically
 from medjax.errors import InputError
-from medjax.predictor import shapes
+from medjax.predictor import Predictor, shapes
 from medjax.segmenter import Segmenter
 
 
@@ -67,6 +71,23 @@ def png(labels: UInt8[np.ndarray, "height width"]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(labels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def labelled_files(model: Predictor, path: Path, data_dir: Path | None = None) -> Source:
+    """Return scans or images with masks from elsewhere, read as the run's own were, in any layout that `Masks` knows.
+
+    Args:
+        model: the run that will be judged.
+        path: a folder, an archive, or a CSV that lists images and masks.
+        data_dir: folder of original data files.
+    """
+    own, classes = model.experiment.data.origin, model.experiment.task.classes
+    listed = path.is_file() and path.name.lower().endswith((".csv", ".tsv"))
+    place = {"path": str(path.parent), "manifest": path.name} if listed else {"path": str(path), "manifest": None}
+    settings: dict[str, Any] = {**place, "classes": classes, "on_error": "stop"}
+    origin = replace(own, **settings) if isinstance(own, Masks) else Masks(**settings)
+    dataset = datasets.prepare("external_masks", data_dir, origin)
+    return concatenate([datasets.open_split(dataset, split) for split in dataset.splits])
 
 
 def _read(segmenter: Segmenter, path: Path) -> tuple[Case, Grid | None]:

@@ -16,6 +16,7 @@ from medjax.job import Job
 from medjax.label_maps import write_maps
 from medjax.metrics.segmentation import MEASURES, measures, volume
 from medjax.predictor import Predictor
+from medjax.report import overlays
 from medjax.results import Plan
 from medjax.segmenter import Segmenter, choose_components, load_largest
 
@@ -83,10 +84,29 @@ def _judge(
         maps.append(segmenter.labels(np.mean(own, axis=0), fold))
     predictions = measured(experiment.task, cases, maps, folds)
     write_maps(run / folder.label_maps(name), predictions.id.tolist(), maps)
+    overlays.write(run / overlays.path_of(name), predictions.classes, _pictures(experiment, predictions, cases, maps))
     about = {**(about or facts.about(experiment, model.record))}
     if any(segmenter.largest.values()):
         about["components"] = _told(segmenter.largest, experiment.task.classes)
     return results.judge(experiment, plan, predictions, name, run, about, opening=opening)
+
+
+def _pictures(
+    experiment: Any, predictions: Predictions, cases: Sequence[Case], maps: Sequence[UInt8[np.ndarray, "*space"]]
+) -> list[overlays.Overlay]:
+    """Cut the slices that a report shows: of the worst, the middle and the best cases."""
+    (key,), target = experiment.data.inputs, experiment.task.target
+    place = {case["id"]: number for number, case in enumerate(cases)}
+    found = []
+    for rank, name in overlays.chosen(predictions):
+        case, own = cases[place[name]], maps[place[name]]
+        found.append(overlays.overlay(rank, name, case[key], np.asarray(case[target]), own, _spacing(case, target)))
+    return found
+
+
+def _spacing(case: Case, target: str) -> list[float]:
+    """The spacing in mm; 1 along every axis where it is unknown."""
+    return [float(step) for step in case["spacing"]] if "spacing" in case else [1.0] * np.ndim(case[target])
 
 
 def measured(
@@ -102,8 +122,7 @@ def measured(
     """
     classes, values, volumes = len(task.classes), [], []
     for case, found in zip(cases, maps, strict=True):
-        truth = np.asarray(case[task.target])
-        spacing = [float(step) for step in case["spacing"]] if "spacing" in case else [1.0] * truth.ndim
+        truth, spacing = np.asarray(case[task.target]), _spacing(case, task.target)
         values.append(measures(found, truth, spacing, classes).ravel())
         volumes.append([volume(truth == number, spacing) for number in range(1, classes)])
     told = [attributes(case) for case in cases]

@@ -190,7 +190,7 @@ def plan_command(arguments: argparse.Namespace) -> None:
             f"{arguments.config}: settings are planned for a Segmentation, not for {type(experiment.task).__name__}"
         )
     dataset, _ = _dataset(str(arguments.config), arguments)
-    experiment = resolve(experiment, dataset.classes)
+    experiment = resolve(experiment, dataset.classes, dataset.columns, dataset.codes)
     cases = development_source(dataset, partition(dataset, experiment.data.splits))
     found = planner.fingerprint(cases, experiment.task.classes, experiment.task.target)
     platform = jax.default_backend()

@@ -10,7 +10,7 @@ from medjax import folder, run, segmenting
 from medjax.data.origins.phantom import Phantom
 from medjax.data.split import Folds
 from medjax.evidence.prediction_files import read_csv
-from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Training
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Training
 from medjax.label_maps import read_maps
 from medjax.models import UNet
 from medjax.preprocess import rescale
@@ -31,7 +31,13 @@ TINY = Experiment(
     preprocess=(partial(rescale, low=0.0, high=255.0),),
     standardise=("image",),
     optimizer=Optimizer(learning_rate=0.01),
-    training=Training(duration=Duration(steps=3), batch_size=2, evaluate_every=Duration(steps=2), select="dice"),
+    training=Training(
+        duration=Duration(steps=3),
+        batch_size=2,
+        evaluate_every=Duration(steps=2),
+        select="dice",
+        mesh=Mesh(replicate=1, data=1),
+    ),
     evaluation=Evaluation(primary="dice", resamples=100),
 )
 
