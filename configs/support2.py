@@ -1,6 +1,6 @@
 """SUPPORT2: death in hospital of 9,105 seriously ill adults, predicted on the third day of the study (real).
 
-    uv run train.py --config configs/support2.py
+uv run train.py --config configs/support2.py
 """
 
 from functools import partial
