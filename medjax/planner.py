@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medjax.data.case import Case
+from medjax.data.source import Source
 from medjax.errors import InputError
 
 ANISOTROPIC = 3.0  # an axis whose voxels are this much longer, and which has this much fewer of them, is thick
@@ -78,7 +79,7 @@ class Proposal:
     reasons: dict[str, str]
 
 
-def fingerprint(cases: Sequence[Case], classes: Sequence[str], target: str = "segmentation") -> Fingerprint:
+def fingerprint(cases: Source | Sequence[Case], classes: Sequence[str], target: str = "segmentation") -> Fingerprint:
     """Look at cases that training may see, each on its own grid.
 
     Raises:

@@ -1,24 +1,37 @@
-"""A run that segments, from training to judged and written label maps."""
-
-from functools import partial
+"""A run that segments, from training to judged and written label maps; with a model that compiles in a moment."""
 
 import jax
 import numpy as np
 import pytest
 
-from medjax import folder, run, segmenting
-from medjax.data.origins.phantom import Phantom
-from medjax.data.split import Folds
+from medjax import config, folder, run, segmenting
 from medjax.evidence.prediction_files import read_csv
-from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Training
 from medjax.label_maps import read_maps
-from medjax.models import UNet
-from medjax.preprocess import rescale
+from medjax.report import overlays
 from medjax.report.table import results_table
 from medjax.segmenter import Segmenter, load_largest
+
+TINY = """
+from functools import partial
+
+import flax.linen as nn
+
+from medjax.data.origins.phantom import Phantom
+from medjax.data.split import Folds
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Training
+from medjax.preprocess import rescale
 from medjax.tasks import Segmentation
 
-TINY = Experiment(
+
+class Pixel(nn.Module):
+    outputs: int = 0
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return nn.Dense(self.outputs)(x)
+
+
+experiment = Experiment(
     name="tiny",
     data=Data(
         name="tiny_segmentation",
@@ -27,19 +40,20 @@ TINY = Experiment(
         splits=Folds(count=2, hold_back=0.3),
     ),
     task=Segmentation(classes=("background", "lesion"), patch=(16, 24), components="choose"),
-    model=UNet(dimensions=2, widths=(4, 4), packing=2),
+    model=Pixel(),
     preprocess=(partial(rescale, low=0.0, high=255.0),),
     standardise=("image",),
-    optimizer=Optimizer(learning_rate=0.01),
+    optimizer=Optimizer(learning_rate=0.1),
     training=Training(
-        duration=Duration(steps=3),
+        duration=Duration(steps=6),
         batch_size=2,
-        evaluate_every=Duration(steps=2),
+        evaluate_every=Duration(steps=3),
         select="dice",
         mesh=Mesh(replicate=1, data=1),
     ),
     evaluation=Evaluation(primary="dice", resamples=100),
 )
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +69,8 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         patch.setattr(segmenting, "choose_components", choose)
-        results = run.train(TINY, path)["out_of_fold"]
+        (path.parent / "tiny.py").write_text(TINY)
+        results = run.train(config.load_experiment(path.parent / "tiny.py"), path)["out_of_fold"]
     return path, results, seen
 
 
@@ -72,6 +87,9 @@ def test_every_case_is_judged_once_on_its_own_grid_and_its_label_map_is_kept(tra
     dice = table.values[0][:, table.measures.index("dice")]
     assert results["metrics"]["dice"]["estimate"] == pytest.approx(dice.mean())
     assert "Dice" in results_table(results)
+    names, pictures = overlays.read(path / overlays.path_of("out_of_fold"))
+    assert names == ("lesion",)
+    assert len(pictures) == 6
 
 
 def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is_judged_on(trained):
@@ -85,8 +103,8 @@ def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is
 
 def test_the_same_run_judged_again_gives_the_same_and_new_images_the_mean_of_all_folds(trained):
     path, results, _ = trained
-    assert run.evaluate(path)["metrics"] == results["metrics"]
-    model = run.load(path)
+    assert run.evaluate(path, config_file=path.parent / "tiny.py")["metrics"] == results["metrics"]
+    model = run.load(path, path.parent / "tiny.py")
     segmenter = Segmenter(model, load_largest(model.record["plan"]))
     image = (
         np.random.default_rng(0).integers(0, 255, (20, 37, 1)).astype(np.uint8)
