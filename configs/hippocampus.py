@@ -45,7 +45,7 @@ experiment = Experiment(
         clip=1.0,
     ),
     training=Training(
-        duration=Duration(epochs=6),
+        duration=Duration(epochs=24),
         batch_size=2,  # twice the steps of the planned four for the same time
         evaluate_every=Duration(epochs=2),
         select="dice",

@@ -2,6 +2,16 @@
 
 uv run train.py --config configs/phantom_segmentation.py
 uv run train.py --config configs/phantom_segmentation.py --set dimensions=3     # abdomens of 24 x 48 x 48 voxels
+
+Lab-book
+    command   uv run train.py --config configs/phantom_segmentation.py
+    time      70 s of CPU time from the command to the table; 15 min 21 s on two cores with a load of 17
+    score     SYNTHETIC, validation (1 seed, 52 scans of 52 made-up patients, 42 with a lesion, choices made on them): Dice
+              .907 (.883 to .924), delta method by patient, log scale of 1 - x; Hausdorff 95 4.25 mm (3.64 to 5.03), one
+              pixel being 5 mm; all 42 lesions found (.916 to 1.000), none invented in the 10 scans without one; the test set
+              has not been opened
+    caution   the three-dimensional setting has not been measured. What works on a phantom has not been shown to work on people
+    commit    b7b5f8f
 """
 
 from functools import partial
