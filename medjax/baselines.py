@@ -5,6 +5,7 @@ fitted on the training cases. One for times to an event is also given the `times
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -138,8 +139,9 @@ def cox_regression(
     coefficients = cox_coefficients(inputs, time, event, ties=ties, regularisation=regularisation)
     risk = inputs @ coefficients
     with jax.enable_x64(True):
-        hazard = cox.log_baseline_hazard(risk, time, event, jax.numpy.asarray(times, jax.numpy.float64))
-        curves = np.asarray(cox.survival(asked @ coefficients, hazard))
+        grid = np.asarray(times, np.float64)
+        hazard = jax.jit(cox.log_baseline_hazard)(risk, time, event, grid)
+        curves = np.asarray(jax.jit(cox.survival)(asked @ coefficients, hazard))
     return np.concatenate([(asked @ coefficients)[:, None], curves], axis=1)
 
 
@@ -154,22 +156,17 @@ def cox_coefficients(
     """Return the coefficients that maximise Cox's partial likelihood: those of R's coxph and of lifelines.
 
     Raises:
-        InputError: it does not converge: a column or a combination of them separates the events.
+        InputError: there is no maximum: a column or a combination of them separates the events.
     """
     import jax
 
-    def loss(coefficients: Any, inputs: Any, time: Any, event: Any) -> Any:
-        terms = cox.partial_likelihood(inputs @ coefficients, time, event, ties=ties)
-        return terms.sum() + regularisation / 2 * (coefficients**2).sum()
-
-    every = jax.jit(lambda *given: (loss(*given), jax.grad(loss)(*given), jax.hessian(loss)(*given)))
-
     def derivatives(at: np.ndarray) -> list[np.ndarray]:
-        return [np.asarray(one) for one in every(at, inputs, time, event)]
+        return [np.asarray(one) for one in _cox_derivatives()(at, inputs, time, event, float(regularisation), ties)]
 
     coefficients = np.zeros(inputs.shape[1])
     with jax.enable_x64(True):
         value, gradient, curvature = derivatives(coefficients)
+        rank = _rank(curvature)
         for _ in range(NEWTON_STEPS):
             # A column that never varies has neither slope nor curvature: least squares leaves its coefficient at 0.
             step = np.linalg.lstsq(curvature, gradient, rcond=1e-12)[0]
@@ -181,12 +178,30 @@ def cox_coefficients(
                 length /= 2
             coefficients, moved = coefficients - length * step, float(np.abs(length * step).max(initial=0.0))
             value, gradient, curvature = following
+            if _rank(curvature) < rank:  # flat where it was curved: the maximum lies at infinity
+                break
             if moved < 1e-10:
                 return coefficients
     raise InputError(
-        f"Cox regression does not converge in {NEWTON_STEPS} steps: some input separates the cases with an event from all "
-        "others; give it a regularisation (functools.partial(cox_regression, regularisation=1.0)), or drop the input"
+        "Cox regression finds no maximum: some input separates the cases with an event from all others; give it a "
+        "regularisation (functools.partial(cox_regression, regularisation=1.0)), or drop the input"
     )
+
+
+@cache
+def _cox_derivatives() -> Callable:
+    """Negative log partial likelihood of coefficients with its gradient and curvature, compiled once for each shape."""
+    import jax
+
+    def loss(coefficients: Any, inputs: Any, time: Any, event: Any, regularisation: Any, ties: Any) -> Any:
+        terms = cox.partial_likelihood(inputs @ coefficients, time, event, ties=ties)
+        return terms.sum() + regularisation / 2 * (coefficients**2).sum()
+
+    return jax.jit(lambda *given: (loss(*given), jax.grad(loss)(*given), jax.hessian(loss)(*given)), static_argnums=5)
+
+
+def _rank(curvature: Float[np.ndarray, "columns columns"]) -> int:
+    return int(np.linalg.matrix_rank(curvature, rtol=1e-9, hermitian=True)) if curvature.size else 0
 
 
 def name(reference: Any) -> str:

@@ -13,8 +13,10 @@ from medjax.verbs import (
     evaluate_command,
     learning_curve_command,
     new_command,
+    plan_command,
     predict_command,
     report_command,
+    treatment_command,
 )
 
 MISTAKE, INTERRUPTED = 2, 143
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the `medjax` command."""
     top = argparse.ArgumentParser(prog="medjax", description="Judge and use trained runs, and look at data sets.")
     verbs = top.add_subparsers(
-        dest="verb", required=True, metavar="new | data | evaluate | compare | predict | report | learning-curve"
+        dest="verb", required=True, metavar="new | plan | data | evaluate | compare | predict | report | learning-curve"
     )
 
     def verb(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
@@ -78,6 +80,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--folder", type=Path, default=Path("configs"), help="where to write it (%(default)s)")
     sub.add_argument("--force", action="store_true", help="write over a file of that name")
     sub.add_argument("--on-error", choices=["stop", "skip"], help="what an unusable case does (stop)")
+
+    sub = verb("plan", plan_command, "propose the settings of a segmentation from its data, each with its reason")
+    sub.add_argument("config", type=Path, metavar="CONFIG", help="the experiment file that names data, splits and task")
+    sub.add_argument(
+        "--memory", type=float, metavar="GIB", help="of a training step (4; on an accelerator most of its own)"
+    )
+    add_experiment_options(sub)
 
     sub = verb(
         "evaluate",
@@ -122,6 +131,17 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--out", type=Path, help="JSON file to write the comparison to")
 
+    sub = verb(
+        "treatment", treatment_command, "value a survival run's recommendation: treat whoever it predicts to gain"
+    )
+    sub.add_argument("run", type=Path, help="run folder of a survival task on a table")
+    sub.add_argument("--column", required=True, help="the input that says who was treated, 1 or 0")
+    sub.add_argument("--split", default="validation", help="validation (default) or test, which opens the sealed set")
+    sub.add_argument("--until", type=float, help="up to which time the mean counts (the task's until)")
+    sub.add_argument(
+        "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
+    )
+
     sub = verb("report", report_command, "write report.html, a model card and reporting checklists into a run folder")
     sub.add_argument("run", type=Path, help="run folder")
     sub.add_argument("--study", type=Path, help="study.toml: what no run can know (intended use, eligibility, ...)")
@@ -144,16 +164,20 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--gain", type=float, help="improvement of the primary metric that would matter (.01)")
     add_experiment_options(sub)
 
-    sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV")
+    sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV; segment scans")
     sub.add_argument("run", type=Path, help="run folder")
     sub.add_argument(
         "inputs",
         nargs="+",
         type=Path,
         metavar="INPUT",
-        help="image files, an npz, a CSV of table rows, or a folder of tables of events",
+        help="image files, an npz, a CSV of table rows, a folder of tables of events, NIfTI scans",
     )
-    sub.add_argument("--out", type=Path, help="CSV to write (default: print it)")
+    sub.add_argument(
+        "--out",
+        type=Path,
+        help="CSV to write (default: print it); of a segmentation the label map (seg.nii.gz), or a folder",
+    )
     sub.add_argument(
         "--config", type=Path, help="the experiment file, where it defines classes or functions of its own"
     )

@@ -260,8 +260,8 @@ def resolve(
         raise InputError(f"evaluation.threshold {evaluation.threshold} must lie between 0 and 1")
     if not 0 <= evaluation.calibrate < 1:
         raise InputError(f"evaluation.calibrate {evaluation.calibrate} must be a share from 0 up to, not including, 1")
-    if evaluation.calibrate and task.kind in ("labels", "survival"):
-        what = "several labels" if task.kind == "labels" else "survival"
+    if evaluation.calibrate and task.kind in ("labels", "survival", "segmentation"):
+        what = "several labels" if task.kind == "labels" else task.kind
         raise InputError(f"evaluation.calibrate is not there for {what} yet; set it to 0")
     if evaluation.resamples < 1:
         raise InputError(f"evaluation.resamples {evaluation.resamples} must be at least 1")

@@ -19,6 +19,7 @@ from medjax.data.readers.table import read_table
 from medjax.data.source import MemorySource, Source, concatenate
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions, ensemble, outputs
+from medjax.label_files import labelled_files
 from medjax.metrics.ordinal import median_grade
 from medjax.predictor import Predictor, shapes
 
@@ -79,6 +80,8 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
         data_dir: folder of original data files.
     """
     path, task = Path(name), model.experiment.task
+    if task.kind == "segmentation" and path.exists():
+        return labelled_files(model, path, data_dir)
     if path.suffix.lower() == ".npz":
         return MemorySource(read_npz(path))
     if _holds_images(model, path):

@@ -118,9 +118,9 @@ def _validate(work: Job, feed: Any, state: Any, step: int, models: Sequence[Repl
     name, cases = work.experiment.training.select, [model.validation for model in models]
     if name is None or not len(cases[0]):
         return state, {}
-    values = predict.predict_wave(
-        work.programs, current_variables(state), state.fitted, feed, cases, predict.EVALUATION_BATCH
-    )
+    # A batch of grids needs the memory of a training batch, not that of so many rows or thumbnails.
+    batch = work.batch if work.experiment.task.kind == "segmentation" else predict.EVALUATION_BATCH
+    values = predict.predict_wave(work.programs, current_variables(state), state.fitted, feed, cases, batch)
     scores = []
     for model, own in zip(models, values, strict=True):
         if not np.isfinite(own).all():

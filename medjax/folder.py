@@ -22,6 +22,11 @@ def predictions(split: str) -> str:
     return f"predictions/{split}.csv"
 
 
+def label_maps(split: str) -> str:
+    """Return the name of a split's predicted label maps, where the task is a segmentation."""
+    return f"predictions/{split}_maps.npz"
+
+
 def evaluation(split: str) -> str:
     """Return the name of a split's evaluation."""
     return f"evaluation/{split}.json"

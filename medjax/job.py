@@ -14,6 +14,7 @@ from medjax import baselines, preprocess
 from medjax.data import audit as audits
 from medjax.data import dataset as datasets
 from medjax.data import drop
+from medjax.data.canvas import on_canvas, survey
 from medjax.data.case import Case
 from medjax.data.dataset import Dataset
 from medjax.data.feed import Feed, case_arrays, stack
@@ -27,7 +28,8 @@ from medjax.evidence.setting import metric_names, no_direction
 from medjax.experiment import Experiment, resolve
 from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
-from medjax.tasks import truth
+from medjax.segmentation_losses import UNKNOWN
+from medjax.tasks import Survival, truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
 from medjax.training.mesh import spread
@@ -112,12 +114,17 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     audit = audits.audit(dataset.index, parts.assignment)
     audits.check(audit)
     source = Prepared(development_source(dataset, parts), case_pipeline(experiment, dataset.columns))
+    counts = None
+    if experiment.task.kind == "segmentation":
+        source, counts = _on_canvas(source, experiment, dataset.name)
     first = source[0]
+    if counts is not None and "spacing" in first:
+        keys = (*keys, "spacing")  # augmentations turn and bend in mm
     shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in case_arrays(first, keys).items()}
     arrays = None
     if _resident(experiment, shapes, len(source)):
         arrays = stack(source, keys, dataset.name)
-    columns = _targets(source.source, arrays, experiment.task.targets)
+    columns = [counts] if counts is not None else _targets(source.source, arrays, experiment.task.targets)
     targets = truth(experiment.task, columns)
     experiment.task.check(targets, dataset.name, *columns[1:])
     models = replicates.plan(
@@ -209,14 +216,23 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
                 continue  # by code, with the vocabulary
             if key not in experiment.data.inputs:
                 raise InputError(f"standardise names '{key}', but data.inputs are {', '.join(experiment.data.inputs)}")
-            fitted[key] = preprocess.fit_standardise(row[key] for row in rows)
+            fitted[key] = preprocess.fit_standardise(_known(experiment, row, key) for row in rows)
     return fitted
+
+
+def _known(experiment: Experiment, row: dict[str, np.ndarray], key: str) -> np.ndarray:
+    """Return an input's values; of a case that is to be segmented those on the canvas that are its own."""
+    if experiment.task.kind != "segmentation":
+        return row[key]
+    return row[key][row[experiment.task.target] != UNKNOWN]
 
 
 def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Return a tree of the shapes that `fit` gives, without data."""
     example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
     columns = [example[key][None] for key in experiment.task.targets]
+    if experiment.task.kind == "segmentation":
+        columns = [np.zeros((1, len(experiment.task.classes)), np.int64)]  # voxels of every class
     return fit(experiment, [example], truth(experiment.task, columns))
 
 
@@ -226,6 +242,20 @@ def blank_state(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct],
     fitted = fitted_shapes(experiment, shapes)
     one = jax.eval_shape(partial(initialise, experiment, inputs, total), np.uint32(0), fitted)
     return jax.tree.map(lambda x: np.zeros((count, *x.shape), x.dtype), one)
+
+
+def _on_canvas(source: Prepared, experiment: Experiment, where: str) -> tuple[Prepared, np.ndarray]:
+    """Lay all cases onto one canvas behind the pipeline; and count the voxels of every case and class."""
+    task: Any = experiment.task
+    if len(experiment.data.inputs) != 1 or experiment.data.inputs[0] not in ("image", "volume"):
+        raise InputError(f"data.inputs {experiment.data.inputs}: a segmentation takes one input, an image or a volume")
+    (key,) = experiment.data.inputs
+    shape, counts = survey(source, key, task.target, task.classes, task.patch, where)
+
+    def pipeline(case: Case) -> Case:
+        return on_canvas(source.pipeline(case), key, task.target, shape)
+
+    return Prepared(source.source, pipeline), counts
 
 
 def _resident(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], cases: int) -> bool:
@@ -263,12 +293,16 @@ def _check_references(experiment: Experiment) -> None:
     """Refuse, before any training, references that could not be fitted on these cases."""
     if not baselines.references(experiment.evaluation.reference):
         return
+    if experiment.task.kind == "segmentation":
+        raise InputError("no reference model segments; set evaluation.reference to null")
     if len(experiment.data.inputs) != 1:
         raise InputError("evaluation.reference takes one input; set it to null for a model of several inputs")
     if experiment.task.quantile_levels:
         raise InputError("no reference model predicts quantiles; set evaluation.reference to null")
     if experiment.task.kind == "survival" and experiment.task.classes:
         raise InputError("no reference model knows competing causes; set evaluation.reference to null")
+    if isinstance(experiment.task, Survival) and (experiment.task.entry or experiment.task.strata > 1):
+        raise InputError("no reference model knows task.entry or task.strata; set evaluation.reference to null")
     for name, one in baselines.references(experiment.evaluation.reference).items():
         if ("times" in inspect.signature(one).parameters) != (experiment.task.kind == "survival"):
             what = "for times to an event" if experiment.task.kind != "survival" else "not for times to an event"

@@ -20,7 +20,7 @@ from medjax.experiment import Experiment
 from medjax.job import blank_state
 from medjax.models.features import features
 from medjax.predict import EVALUATION_BATCH, case_pipeline, predict_all
-from medjax.tasks import judged, truth
+from medjax.tasks import Survival, judged, truth
 from medjax.training import checkpoint
 from medjax.training import programs as compiled
 from medjax.training.mesh import spread
@@ -75,9 +75,12 @@ class Predictor:
             Predictions with one member a replicate; `medjax.evidence.predictions.ensemble` averages the members.
 
         Raises:
-            InputError: a case breaks the contract, or has another shape than the training cases (its id is named).
+            InputError: a case breaks the contract, or has another shape than the training cases (its id is named); the
+                run segments, which `medjax.segmenter.Segmenter` does.
         """
         task = self.experiment.task
+        if task.kind == "segmentation":
+            raise InputError("this run segments: Segmenter(model, load_largest(model.record['plan'])).segment(case)")
         prepared, arrays = self._prepare(cases)
         mesh = self.programs.mesh
         feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", "data"))
@@ -164,6 +167,10 @@ class Predictor:
                 check_shape(case, key, expected[key].shape, "input")
             if task.classes and task.kind != "survival" and task.target in case:
                 check_label(case, len(task.classes), "input")
+            if isinstance(task, Survival) and task.context and case["stratum"] not in range(task.strata):
+                raise InputError(
+                    f"input: case '{case['id']}' has stratum {case['stratum']}; this run knows 0 to {task.strata - 1}"
+                )
             prepared.append(case)
         arrays = {key: np.stack([case_arrays(case, keys)[key] for case in prepared]) for key in keys}
         return prepared, arrays

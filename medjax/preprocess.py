@@ -221,6 +221,26 @@ def normalise(
     return result
 
 
+def normalise_case(case: dict) -> dict:
+    """Subtract each channel's own mean and divide by its own deviation, in float32; a constant channel becomes 0.
+
+    For intensities whose scale means nothing from one scan to the next, as in MRI. In CT, where it does, `standardise` learns
+    one scale from all training cases.
+
+    Args:
+        case: with `image` or `volume`.
+    """
+    result = dict(case)
+    for key in _inputs(case):
+        array = np.asarray(case[key], np.float64)
+        space = tuple(range(array.ndim - 1))
+        centred, spread = array - array.mean(axis=space), array.std(axis=space)
+        result[key] = (centred / np.where(spread > 1e-8 * np.abs(array).max(initial=0), spread, np.inf)).astype(
+            np.float32
+        )
+    return result
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Geometry
 # ---------------------------------------------------------------------------------------------------------------------
@@ -265,6 +285,26 @@ def resize(case: dict, *, shape: tuple[int, ...], anti_aliasing: bool = True) ->
         spacing = np.asarray(case["spacing"])
         result["spacing"] = (spacing * np.divide(old, shape)).astype(spacing.dtype)
     return result
+
+
+def resample(case: dict, *, spacing: tuple[float | int, ...]) -> dict:
+    """Bring a case to a spacing in mm, by `resize` to the shape that covers the same extent.
+
+    Args:
+        case: with an `image` for two numbers, a `volume` for three, and its own `spacing` in mm.
+        spacing: wanted, one number an axis.
+
+    Raises:
+        InputError: the case has no spacing of that many numbers, or one that is not positive.
+    """
+    own = np.ravel(case.get("spacing", ()))
+    if len(own) != len(spacing) or not (own > 0).all():
+        raise InputError(
+            f"resample, {_called(case)}: spacing {own.tolist()} where {len(spacing)} positive numbers are needed"
+        )
+    space = np.shape(case[_of_rank(case, spacing, "resample")])[: len(spacing)]
+    sides = np.rint(np.array(space) * own / np.array(spacing)).astype(int)
+    return resize(case, shape=tuple(int(side) for side in np.maximum(sides, 1)))
 
 
 def centre_crop(case: dict, *, shape: tuple[int, ...]) -> dict:
@@ -319,7 +359,7 @@ def _geometry(case: dict, shape: tuple[int, ...], step: str, grid: Callable, lab
     return result
 
 
-def _of_rank(case: dict, shape: tuple[int, ...], step: str) -> str:
+def _of_rank(case: dict, shape: tuple[float | int, ...], step: str) -> str:
     """The input that a shape in space speaks of."""
     for key in _inputs(case):
         if _SPACE[key] == len(shape):

@@ -212,7 +212,8 @@ def judge(
     )
     kind = name.partition("_")[0] if name.startswith("external") else name
     label = KINDS[kind]
-    if name == "validation" and (experiment.training.select or isinstance(settings.threshold, str)):
+    chosen = any(plan.content.get("largest_component", {}).values())
+    if name == "validation" and (experiment.training.select or isinstance(settings.threshold, str) or chosen):
         label += " on the cases that choices were made on"
     head: dict[str, Any] = {**about, "validation": label, "split": name, "plan": plan.hash[:8]}
     if opening is not None:

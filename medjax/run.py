@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medjax import facts, folder, job, predict, results
+from medjax import facts, folder, job, predict, results, segmenting
 from medjax.data import dataset as datasets
 from medjax.data import ledger
 from medjax.data.case import Case, fingerprint
@@ -70,6 +70,8 @@ def train(
         apart = _predict_development(work, model, "calibration")
         write_csv(workdir / folder.predictions("calibration"), apart)
     plan = results.freeze(work.experiment, choosing, record["data"]["fingerprint"], model.digest, apart)
+    if work.experiment.task.kind == "segmentation":
+        plan = segmenting.freeze(work, model, plan)
     record |= {"plan": plan.content, "plan_hash": plan.hash}
     folder.write_json(workdir / folder.RECORD, record)
     for split in _open_splits(work):
@@ -138,12 +140,13 @@ def evaluate_external(
     for case in listed:
         if target not in case:
             raise InputError(f"{name}: case '{case.get('id')}' has no '{target}', so there is nothing to compare with")
-    predictions = model.predict(listed)
+    segments = model.experiment.task.kind == "segmentation"
+    predictions = None if segments else model.predict(listed)
     about = {**facts.about(model.experiment, model.record), "data": name, "title": f"{model.experiment.name} on {name}"}
     for key in ("missing", "duplicates", "patients", "folds"):
         about.pop(key, None)
-    if len(predictions.values) > 1:
-        about["title"] += f", mean of {len(predictions.values)} models"
+    if len(model.record["replicates"]) > 1:
+        about["title"] += f", mean of {len(model.record['replicates'])} models"
     try:
         if seen := _seen(model, listed, data_dir):
             about["leak"] = (
@@ -153,10 +156,12 @@ def evaluate_external(
         about["unchecked"] = (
             f"whether any of these cases was trained on, since the run's own data are not here: {error}"
         )
-    if not np.any(predictions.id != predictions.group):
+    if all(case.get("group", case["id"]) == case["id"] for case in listed):
         about["patients"] = "patients unknown (taken as independent)"
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name).stem)
     plan = Plan(model.record["plan"])
+    if predictions is None:
+        return segmenting.judge_external(model.experiment, model, plan, listed, f"external_{safe}", run, about)
     return results.judge(model.experiment, plan, predictions, f"external_{safe}", run, about)
 
 
@@ -193,6 +198,8 @@ def _predict_development(work: Job, model: Predictor, split: str) -> Predictions
 
 
 def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
+    if work.experiment.task.kind == "segmentation":
+        return segmenting.judge_development(work, model, plan, split, run)
     predictions = _predict_development(work, model, split)
     compared = results.references(work, split, predictions)
     about = facts.about(work.experiment, model.record)
@@ -201,6 +208,8 @@ def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run:
 
 def _judge_test(work: Job, model: Predictor, plan: Plan, run: Path, command: str | None) -> dict[str, Any]:
     source, opened = open_test(work, model, plan, run, command)
+    if work.experiment.task.kind == "segmentation":
+        return segmenting.judge_test(work, model, plan, source, opened, run)
     cases = [source[i] for i in range(len(source))]
     prepared = [work.source.pipeline(case) for case in cases]
     predictions = model.predict(cases)

@@ -93,6 +93,23 @@ def compare_command(arguments: argparse.Namespace) -> None:
     print(contest_table(result))
 
 
+def treatment_command(arguments: argparse.Namespace) -> None:
+    """Value the rule to treat whoever the models predict to gain."""
+    from medjax import treatment
+    from medjax.report.treatment_table import treatment_table
+
+    _keep_compilations()
+    result = treatment.treatment(
+        arguments.run,
+        arguments.column,
+        arguments.split,
+        until=arguments.until,
+        data_dir=arguments.data_dir,
+        config_file=arguments.config,
+    )
+    print(treatment_table(result))
+
+
 def report_command(arguments: argparse.Namespace) -> None:
     """Write a run's report, model card and checklists into its folder."""
     from medjax.report import page
@@ -125,13 +142,16 @@ def learning_curve_command(arguments: argparse.Namespace) -> None:
 
 
 def predict_command(arguments: argparse.Namespace) -> None:
-    """Predict files: images, an npz, or a CSV of table rows."""
+    """Predict files: images, an npz, or a CSV of table rows; or segment scans and images into label maps."""
     from medjax import external, run
 
     _keep_compilations()
     model = run.load(arguments.run, arguments.config)
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    if model.experiment.task.kind == "segmentation":
+        _segment(model, arguments)
+        return
     text = external.prediction_csv(model, model.predict(external.read_inputs(model, arguments.inputs)))
     for note in external.unknown_levels(model, arguments.inputs):
         print(f"warning: {note}", file=sys.stderr)
@@ -142,6 +162,43 @@ def predict_command(arguments: argparse.Namespace) -> None:
 
     write_atomically(arguments.out, text.encode())
     print(f"{text.count(chr(10)) - 1} predictions: {arguments.out}", file=sys.stderr)
+
+
+def _segment(model: Any, arguments: argparse.Namespace) -> None:
+    """Segment files, and write a label map for each."""
+    from medjax import label_files
+    from medjax.segmenter import Segmenter, load_largest
+
+    if arguments.out is None:
+        raise InputError("a segmentation needs --out: a file for one input (seg.nii.gz), a folder for several")
+    segmenter = Segmenter(model, load_largest(model.record["plan"]))
+    for path in label_files.segment_files(segmenter, arguments.inputs, arguments.out):
+        print(f"label map: {path}", file=sys.stderr)
+
+
+def plan_command(arguments: argparse.Namespace) -> None:
+    """Look at the cases that training may see, and propose every setting of a segmentation with its reason."""
+    import jax
+
+    from medjax import planner
+    from medjax.data.partition import development_source, partition
+    from medjax.experiment import resolve
+
+    experiment = _experiment(arguments.config, arguments)
+    if experiment.task.kind != "segmentation":
+        raise InputError(
+            f"{arguments.config}: settings are planned for a Segmentation, not for {type(experiment.task).__name__}"
+        )
+    dataset, _ = _dataset(str(arguments.config), arguments)
+    experiment = resolve(experiment, dataset.classes, dataset.columns, dataset.codes)
+    cases = development_source(dataset, partition(dataset, experiment.data.splits))
+    found = planner.fingerprint(cases, experiment.task.classes, experiment.task.target)
+    platform = jax.default_backend()
+    memory = arguments.memory
+    if memory is None:
+        limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+        memory = 0.8 * limit / 2**30 if limit else 4.0
+    print(planner.described(found, planner.propose(found, memory, platform)))
 
 
 def data_command(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,10 @@
 import dataclasses
 from functools import partial
 
+import jax
+import lifelines
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -133,3 +136,68 @@ def test_of_several_labels_each_has_a_model_of_its_own():
         alone = baselines.logistic_regression(train[known], labels[known, k].astype(int), cases)
         np.testing.assert_allclose(found[:, k], alone[:, 1])
     np.testing.assert_array_equal(found[:, 2], 0)
+
+
+# Cox regression.
+
+
+@pytest.fixture(scope="module")
+def followed():
+    """Ninety cases, times with ties, three inputs of which the last one never varies."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, (90, 3))
+    time = np.ceil(rng.exponential(8 * np.exp(0.3 * x[:, 0] - 0.2 * x[:, 1])))
+    event, x[:, 2] = rng.random(90) < 0.6, 4.0
+    return x, time, event.astype(float)
+
+
+def by_lifelines(x, time, event):
+    frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "time": time, "event": event})
+    return lifelines.CoxPHFitter().fit(frame, "time", "event", fit_options={"precision": 1e-12}), frame
+
+
+def test_cox_coefficients_are_those_of_lifelines(followed):
+    x, time, event = followed
+    fitted, _ = by_lifelines(*followed)
+    found = baselines.cox_coefficients(x, time, event)
+    np.testing.assert_allclose(found[:2], fitted.params_, atol=1e-6)
+    assert abs(found[2]) < 1e-12
+    with jax.enable_x64(True):
+        value = baselines._cox_derivatives()(found, x, time, event, 0.0, "efron")[0]
+    assert -float(value) == pytest.approx(fitted.log_likelihood_, abs=1e-6)
+
+
+def test_cox_curves_and_risks_are_those_of_lifelines_and_missing_values_are_means(followed):
+    x, time, event = followed
+    x = x.copy()
+    x[::11, 1] = np.nan
+    filled = np.where(np.isnan(x), np.nanmean(x, 0), x)
+    fitted, frame = by_lifelines(filled, time, event)
+    grid = np.unique(time)[[2, 5, 8]]  # lifelines draws straight lines between times at which somebody left
+    found = baselines.cox_regression(x, np.stack([time, event], -1), x[:20], times=tuple(grid))
+    expected = fitted.predict_survival_function(frame[:20], times=grid).to_numpy().T
+    np.testing.assert_allclose(found[:, 1:], expected, atol=1e-6)
+    risk = fitted.predict_log_partial_hazard(frame).to_numpy()
+    np.testing.assert_allclose(found[:, 0], risk[:20] - risk.mean(), atol=1e-6)
+
+
+def test_cox_regression_leaves_out_cases_of_which_the_time_is_unknown(followed):
+    x, time, event = followed
+    more, targets = np.concatenate([x, x[:3] * 9]), np.full((93, 2), np.nan)
+    targets[:90] = np.stack([time, event], -1)
+    targets[90, 0] = 5.0
+    found = baselines.cox_regression(more, targets, x[:20], times=(3.0, 9.0))
+    expected = baselines.cox_regression(x, targets[:90], x[:20], times=(3.0, 9.0))
+    np.testing.assert_allclose(np.diff(found[:, 0]), np.diff(expected[:, 0]), atol=1e-8)
+    np.testing.assert_allclose(found[:, 1:], expected[:, 1:], atol=1e-8)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_an_input_that_separates_the_events_is_refused_beside_others_too(followed, hidden):
+    x, time, event = followed
+    x = x.copy()
+    x[:, 2] = event - x[:, 1] if hidden else event  # alone, or only together with another column
+    with pytest.raises(InputError, match=r"separates the cases with an event from all others; give it a"):
+        baselines.cox_coefficients(x, time, event)
+    found = baselines.cox_coefficients(x, time, event, regularisation=1.0)
+    assert np.abs(found).max() < 10

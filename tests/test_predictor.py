@@ -11,6 +11,7 @@ from medjax.errors import InputError
 from medjax.experiment import Data
 from medjax.models import Perceptron, VisionTransformer
 from medjax.predictor import Predictor
+from medjax.tasks import Survival
 
 RNG = np.random.default_rng(0)
 
@@ -61,3 +62,14 @@ def test_what_does_not_fit_is_refused(table) -> None:
         table.features([{"id": "a"}], "hidden_1")
     with pytest.raises(InputError, match="no case"):
         table.features([], "hidden_1")
+
+
+def test_a_stratum_without_a_baseline_is_refused_before_anything_is_predicted(small) -> None:
+    task = Survival(9, (3,), strata=2).resolve(())
+    work = predictor(dataclasses.replace(small, task=task, model=Perceptron(hidden=(), outputs=1)), (3,), {})
+    work.record["data"]["shapes"]["stratum"] = [(), "int32"]
+    case = {"id": "a", "table": np.zeros(3, np.float32)}
+    with pytest.raises(InputError, match="case 'a' has no 'stratum', which this run needs"):
+        work.predict([case])
+    with pytest.raises(InputError, match="case 'a' has stratum 2; this run knows 0 to 1"):
+        work.predict([{**case, "stratum": 2}])

@@ -193,3 +193,23 @@ def test_check_fixed_names_file_case_and_key() -> None:
 def test_geometry_refuses_what_it_cannot_move(case, message) -> None:
     with pytest.raises(InputError, match=message):
         preprocess.pad(case, shape=(8, 8))
+
+
+def test_a_case_normalised_by_itself_forgets_the_scale_of_its_scanner() -> None:
+    volume = RNG.normal(size=(3, 4, 5, 2)).astype(np.float32)
+    found = preprocess.normalise_case({"volume": volume})["volume"]
+    np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(found.std((0, 1, 2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(preprocess.normalise_case({"volume": 7 * volume + 1000})["volume"], found, atol=1e-3)
+    np.testing.assert_array_equal(preprocess.normalise_case({"image": np.full((2, 2, 1), 9)})["image"], 0)
+
+
+def test_resampling_keeps_the_extent_and_says_what_it_made_of_the_spacing() -> None:
+    case = image((12, 10, 1)) | {"spacing": np.array([2.0, 1.0], np.float32)}
+    found = preprocess.resample(case, spacing=(1.0, 2.5))
+    assert found["image"].shape == (24, 4, 1)
+    assert found["segmentation"].shape == (24, 4)
+    np.testing.assert_allclose(found["spacing"], [1.0, 2.5])
+    np.testing.assert_array_equal(preprocess.resample(case, spacing=(2.0, 1.0))["image"], case["image"])
+    with pytest.raises(InputError, match="spacing"):
+        preprocess.resample(image((12, 10, 1)), spacing=(1.0, 1.0))

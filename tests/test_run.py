@@ -371,7 +371,7 @@ def test_noise_in_a_held_out_fold_changes_nothing_of_the_models_that_held_it_out
 
 
 @pytest.mark.usefixtures("medjax_data")
-def test_training_never_reads_the_test_set_and_each_opening_is_written_first(image, tmp_path, monkeypatch):
+def test_training_never_reads_the_test_set_and_each_opening_is_written_first(image, whole, tmp_path, monkeypatch):
     from medjax.data import ledger
     from medjax.data.source import TfdsSource
 
@@ -384,9 +384,10 @@ def test_training_never_reads_the_test_set_and_each_opening_is_written_first(ima
             read.append(written)
         return real(self, index)
 
-    job.build(image)  # prepared and indexed: that once reads every case, to find duplicates
+    # Prepared and indexed as well: that once reads every case, to find duplicates.
+    other = shutil.copytree(whole(image)[0], tmp_path / "other")
     monkeypatch.setattr(TfdsSource, "__getitem__", spy)
-    run.train(image, tmp_path / "run", screen=Silent())
+    run.train(config.override(image, ["seed=1"]), tmp_path / "run", screen=Silent())
     run.evaluate(tmp_path / "run", "validation")
     assert read == []
     first = run.evaluate(tmp_path / "run", "test", command="first look")
@@ -399,9 +400,7 @@ def test_training_never_reads_the_test_set_and_each_opening_is_written_first(ima
     entries = json.loads((tmp_path / "run/test_ledger.json").read_text())
     assert [entry["command"] for entry in entries] == ["first look", "second look"]
     ledger.verify(entries)
-    other = config.override(image, ["seed=1"])
-    run.train(other, tmp_path / "other", screen=Silent())
-    assert run.evaluate(tmp_path / "other", "test")["about"]["opening"].startswith("opening 3, 2 models")
+    assert run.evaluate(other, "test")["about"]["opening"].startswith("opening 3, 2 models")
 
 
 @pytest.mark.usefixtures("medjax_data")

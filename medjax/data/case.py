@@ -99,7 +99,8 @@ def check_label(case: Mapping[str, Any], classes: int, where: str) -> None:
     Raises:
         InputError: the label, or one in `segmentation`, is out of range; `labels` or `soft_label` has another length.
     """
-    if "segmentation" in case and (highest := int(case["segmentation"].max())) >= classes:
+    named = {"label", "labels"} & set(case)  # then the classes are theirs
+    if "segmentation" in case and not named and (highest := int(case["segmentation"].max())) >= classes:
         what = f"{highest} is out of range; {classes} classes with the background are 0 to {classes - 1}"
         raise _wrong(case, where, "segmentation", what)
     if "label" in case and not 0 <= case["label"] < classes:

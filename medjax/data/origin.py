@@ -26,6 +26,7 @@ class Facts:
             the cases are not parted.
         classes: names of the classes (`label`, and then every case has one), of the findings (`labels`), or of the classes of
             `segmentation`, the background first.
+        segmented: whether `classes` are those of `segmentation`.
         columns: names of the columns of `table`.
         codes: the dictionary of `code`: what 2, 3, ... mean.
         description: one or two sentences.
@@ -38,6 +39,7 @@ class Facts:
     shapes: dict[str, tuple[Shape, str]]
     counts: dict[str, int]
     classes: tuple[str, ...] = ()
+    segmented: bool = False
     columns: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
     description: str = ""
@@ -49,7 +51,7 @@ class Facts:
     @property
     def labelled(self) -> bool:
         """Whether every case has one class, its `label`."""
-        return bool(self.classes) and not {"labels", "segmentation"} & set(self.shapes)
+        return bool(self.classes) and "labels" not in self.shapes and not self.segmented
 
 
 @dataclass(frozen=True)

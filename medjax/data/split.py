@@ -41,7 +41,7 @@ class OfficialTest:
     salt: int = 0
 
     def __post_init__(self) -> None:
-        _check_fraction(self.validation)
+        _check_fraction(self.validation, "split: validation")
 
 
 @dataclass(frozen=True)
@@ -329,6 +329,6 @@ def _salted(spec: HashedSplit | Folds, salt: int) -> HashedSplit | Folds:
     return replace(spec, salt=salt)
 
 
-def _check_fraction(fraction: float) -> None:
+def _check_fraction(fraction: float, name: str = "folds: hold_back") -> None:
     if not 0 <= fraction < 1:
-        raise InputError(f"folds: hold_back is {fraction}; it is a share from 0 up to, not including, 1.")
+        raise InputError(f"{name} is {fraction}; it is a share from 0 up to, not including, 1.")

@@ -92,6 +92,28 @@ def uno_influence(
     return estimate, (first + second - 2 * _of_censoring(first, time, event)) / pairs
 
 
+def antolini_influence(
+    survival: Float[np.ndarray, "cases grid"],
+    grid: Float[np.ndarray, " grid"],
+    time: Cases,
+    event: Cases,
+    *,
+    fold: Cases | None = None,
+) -> tuple[float, Influence]:
+    """Antolini's time-dependent concordance and the influence of each case on it; NaN and zeros without a pair."""
+    wins, rivals = np.zeros(len(time)), np.zeros(len(time))  # as the earlier and as the later one of its pairs
+    concordant = total = 0.0
+    for part, own, after, won in concordance.antolini_pairs(survival, grid, time, event, fold):
+        np.add.at(wins, own, won.sum(0))
+        np.add.at(rivals, own, after.sum(0))
+        wins[part] += won.sum(1)
+        rivals[part] += after.sum(1)
+        concordant, total = concordant + won.sum(), total + after.sum()
+    if not total:
+        return math.nan, np.zeros(len(time))
+    return concordant / total, (wins - concordant / total * rivals) / total
+
+
 @dataclass(frozen=True)
 class Concordance:
     """A concordance index and what its interval, or that of a paired difference, needs.
@@ -151,6 +173,23 @@ def uno(
 ) -> Concordance:
     """Uno's concordance (see `medjax.metrics.concordance`), ready for `interval` and `difference`."""
     found = uno_influence(risk, time, event, fold=fold, truncation=truncation)
+    return _summed(found, time, event, patient, fold, truncation)
+
+
+def antolini(
+    survival: Float[np.ndarray, "cases grid"],
+    grid: Float[np.ndarray, " grid"],
+    time: Cases,
+    event: Cases,
+    patient: Patients,
+    *,
+    fold: Cases | None = None,
+    truncation: float = math.inf,
+) -> Concordance:
+    """Antolini's index (see `medjax.metrics.concordance`), of times up to the truncation, ready for `interval`."""
+    seen = np.minimum(time, truncation)
+    watched = np.asarray(event).astype(bool) & (np.asarray(time) < truncation)
+    found = antolini_influence(survival, grid, seen, watched, fold=fold)
     return _summed(found, time, event, patient, fold, truncation)
 
 

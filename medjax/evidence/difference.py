@@ -17,7 +17,7 @@ from medjax.evidence.comparison import SINGLE_MODELS, with_seeds
 from medjax.evidence.intervals import Interval, count_patients, t_quantile, undefined
 from medjax.evidence.measures import point
 from medjax.evidence.setting import Setting
-from medjax.evidence.survival_measures import by_pairs
+from medjax.evidence.survival_measures import by_pairs, resamples
 
 SAME = "no patient makes a difference"
 ROUNDING = 1e-12  # of the metrics' size: two sums of the same numbers in another order differ by less
@@ -64,6 +64,8 @@ def variation(name: str, members: Float[np.ndarray, "members cases outputs"], se
             np.mean([one.total for one in of_pairs if one], axis=0),
             "influence",
         )
+    if setting.kind == "survival":
+        setting = replace(setting, resamples=resamples(setting))
     many = int(setting.patient.max()) + 1 > resampling.JACKKNIFE_PATIENTS
     if name == "auroc" or (setting.kind == "labels" and many):
         labels = _each_class_as_label(setting)

@@ -208,22 +208,23 @@ def _survival_columns(
 ) -> _Columns:
     """Those of times to an event: a risk and survival at times, or of each cause a risk and incidences at times."""
     causes = tuple(names["risk_"])
-    curves = {cause: [one for one in names["incidence_"] if one.startswith(f"{cause}_")] for cause in causes}
-    told = [names["survival_"]] if "risk" in place else [
-        [one.removeprefix(f"{cause}_") for one in curve] for cause, curve in curves.items()
-    ]  # fmt: skip
+    incidences = [one.rpartition("_") for one in names["incidence_"]]  # one cause may begin like another
+    told = [[time for whose, _, time in incidences if whose == cause] for cause in causes] or [names["survival_"]]
     try:
         times = [sorted(curve, key=float) for curve in told]
         numbers = tuple(float(time) for time in times[0])
     except (ValueError, IndexError):
         times, numbers = [[]], ()
-    if not numbers or any(one != times[0] for one in times) or ("risk" in place) == bool(causes):
+    strange = {cause for cause, _, _ in incidences} - set(causes) or (causes and names["survival_"])
+    mixed = ("risk" in place) == bool(causes) or bool(strange)
+    if not numbers or any(one != times[0] for one in times) or mixed:
         raise InputError(
             f"{path}: beside time and event there must be 'risk' and survival_<time>, or of every competing cause "
             "risk_<cause> and incidence_<cause>_<time> at the same times"
         )
-    if min(numbers) <= 0:
-        raise InputError(f"{path}: a curve is given at {min(numbers):g}; times of curves lie after 0")
+    if not all(0 < number < np.inf for number in numbers) or len(set(numbers)) < len(numbers):
+        shown = ", ".join(times[0])
+        raise InputError(f"{path}: curves are given at {shown}; times of curves are different numbers after 0")
     if causes:
         outputs = [place[f"risk_{cause}"] for cause in causes]
         outputs += [place[f"incidence_{cause}_{time}"] for cause in causes for time in times[0]]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from medjax.evidence.intervals import Cases
 from medjax.evidence.kaplan_meier import at_horizon, log_rank, median_follow_up, number_at_risk, with_band
 from medjax.evidence.setting import Setting
-from medjax.evidence.survival_measures import free_of, of_cause, risk_of
+from medjax.evidence.survival_measures import free_of, risk_of
 
 THIRDS = ("low risk", "middle risk", "high risk")
 FIFTHS = 5
@@ -53,17 +53,19 @@ def shares_of_risk(risk: Cases, fold: Cases | None, count: int) -> Int[np.ndarra
 def risk_groups(mean: Float[np.ndarray, "cases outputs"], setting: Setting, cause: int = 0) -> dict:
     """Kaplan-Meier curves of thirds of predicted risk, the number at risk below them, and the log-rank test.
 
-    With competing causes a curve is that of the cause: whoever has another one first never has this one.
+    With competing causes a curve is 1 - the Aalen-Johansen incidence of the cause, and the test compares the hazards of
+    the cause: another one first ends the time at risk.
     """
     group = shares_of_risk(risk_of(mean, cause), setting.fold, len(THIRDS))
-    time, event = of_cause(setting, cause)
+    time, kind = setting.target[:, 0], setting.target[:, 1].astype(np.int64)
+    event = kind == cause if cause else kind > 0
     ticks = np.linspace(0.0, setting.times[-1], 6)
     curves: dict[str, dict] = {}
     for number, name in enumerate(THIRDS):
         own = group == number
         if not own.any():
             continue
-        curve = with_band(time[own], event[own], setting.level)
+        curve = with_band(time[own], kind[own], setting.level, cause)
         shown = _thinned(curve["times"], setting.times[-1])
         curves[name] = {key: [values[k] for k in shown] for key, values in curve.items()} | {
             "cases": int(own.sum()),
@@ -89,9 +91,10 @@ def _thinned(times: list[float], until: float, most: int = 200) -> list[int]:
 def by_fifths(mean: Float[np.ndarray, "cases outputs"], setting: Setting, cause: int = 0) -> list[dict]:
     """At every horizon, for fifths of the predicted risk there: the mean prediction and the observed share.
 
-    Observed is 1 - Kaplan-Meier within the fifth, with its pointwise interval; null where nobody is watched that long.
+    Observed is 1 - Kaplan-Meier within the fifth (of a cause the Aalen-Johansen incidence), with its pointwise interval;
+    null where nobody is watched that long.
     """
-    time, event = of_cause(setting, cause)
+    time, event = setting.target[:, 0], setting.target[:, 1].astype(np.int64)
     free, found = free_of(mean, cause, setting), []
     for horizon in setting.horizons:
         predicted = 1 - free[:, int(np.searchsorted(setting.times, horizon))]
@@ -99,7 +102,7 @@ def by_fifths(mean: Float[np.ndarray, "cases outputs"], setting: Setting, cause:
         groups = []
         for number in np.unique(fifth):
             own = fifth == number
-            survival, low, high = at_horizon(time[own], event[own], horizon, setting.level)
+            survival, low, high = at_horizon(time[own], event[own], horizon, setting.level, cause)
             observed = (1 - survival, 1 - high, 1 - low)
             entry = dict(zip(("observed", "low", "high"), observed, strict=True))
             groups.append(

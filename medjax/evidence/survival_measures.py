@@ -25,9 +25,9 @@ SCALE = {
     "brier": "log",
     "observed_to_expected": "log",
     "integrated_brier": "log",
-    "time_dependent_concordance_index": "logit",
 }
-BY_PAIRS = ("concordance_index", "uno_concordance_index")
+BY_PAIRS = ("concordance_index", "uno_concordance_index", "time_dependent_concordance_index")
+DRAWN = 4_000_000  # cases in all resamples of a metric: beyond 2,000 patients fewer resamples are drawn, at least 200
 
 
 def risk_of(values: Values, cause: int) -> Cases:
@@ -84,6 +84,17 @@ def by_pairs(name: str, values: Values, setting: Setting) -> Concordance | None:
     meant = _meant(name, setting)
     if meant.what not in BY_PAIRS:
         return None
+    if meant.what == "time_dependent_concordance_index":
+        curves, (time, event) = free_of(values, 0, setting), setting.target.T
+        return pairs.antolini(
+            curves,
+            np.asarray(setting.times),
+            time,
+            event,
+            setting.patient,
+            fold=setting.fold,
+            truncation=setting.times[-1],
+        )
     time, event = of_cause(setting, meant.cause)
     function = pairs.harrell if meant.what == "concordance_index" else pairs.uno
     return function(
@@ -101,10 +112,15 @@ def interval(name: str, values: Values, setting: Setting) -> Interval:
         setting.patient,
         scale=SCALE[_meant(name, setting).what],
         level=setting.level,
-        resamples=setting.resamples,
+        resamples=resamples(setting),
         seed=setting.seed,
     )
     return replace(drawn, method=f"{drawn.method}, censoring weights estimated again each time")
+
+
+def resamples(setting: Setting) -> int:
+    """How many resamples are drawn: a standard error needs no thousands, and with many cases each costs much."""
+    return min(setting.resamples, max(200, DRAWN // len(setting.target)))
 
 
 def no_skill(name: str, setting: Setting) -> float | None:
@@ -113,6 +129,8 @@ def no_skill(name: str, setting: Setting) -> float | None:
     if meant.what not in ("brier", "integrated_brier"):
         return None
     at = np.asarray(setting.times if meant.horizon is None else (meant.horizon,))
+    if meant.horizon is None and len(at) < 2:
+        return None
     share = horizon.observed(setting.target[:, 0], setting.target[:, 1].astype(np.int64), at, cause=meant.cause)
     null = share * (1 - share)
     return float(null[0] if meant.horizon is not None else np.trapezoid(null, at) / (at[-1] - at[0]))

@@ -8,6 +8,7 @@ in R's survival::concordance and scikit-survival); two events at the same time f
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -138,16 +139,27 @@ def antolini(
     O(n^2), memory bounded. Source: Antolini, Boracchi & Biganzoli, Stat. Med. 24:3927 (2005), equation 3.
     """
     weights = np.ones(len(time)) if weights is None else np.asarray(weights, np.float64)
-    order, is_event = order_of_exit(time, event), counted(time, event, math.inf)
     concordant, pairs = np.zeros(weights.shape[:-1]), np.zeros(weights.shape[:-1])
+    for part, own, after, wins in antolini_pairs(survival, grid, time, event, fold):
+        concordant = concordant + np.einsum("...i,...i->...", weights[..., part] @ wins, weights[..., own])
+        pairs = pairs + np.einsum("...i,...i->...", weights[..., part] @ after, weights[..., own])
+    return ratio(np.clip(concordant, 0.0, pairs), pairs)
+
+
+def antolini_pairs(
+    survival: Float[np.ndarray, "cases grid"],
+    grid: Float[np.ndarray, " grid"],
+    time: Cases,
+    event: Cases,
+    fold: Cases | None = None,
+) -> Iterator[tuple[Order, Order, Float[np.ndarray, "part events"], Float[np.ndarray, "part events"]]]:
+    """Blocks of pairs: the cases of a part, some events in it, who comes after which event, and who of these is concordant."""
+    order, is_event = order_of_exit(time, event), counted(time, event, math.inf)
     for part in parts(len(time), fold):
         events = part[is_event[part]]
         block = max(1, _BLOCK // max(len(part), 1))
         for own in (events[start : start + block] for start in range(0, len(events), block)):
             at_event = predicted_at(survival[part], grid, time[own])  # of every case, at the time of each event
             mine = at_event[np.searchsorted(part, own), np.arange(len(own))]
-            after = order[part][:, None] > order[own]
-            wins = after * ((at_event > mine) + 0.5 * (at_event == mine))
-            concordant = concordant + np.einsum("...i,...i->...", weights[..., part] @ wins, weights[..., own])
-            pairs = pairs + np.einsum("...i,...i->...", weights[..., part] @ after.astype(float), weights[..., own])
-    return ratio(np.clip(concordant, 0.0, pairs), pairs)
+            after = (order[part][:, None] > order[own]).astype(np.float64)
+            yield part, own, after, after * ((at_event > mine) + 0.5 * (at_event == mine))

@@ -7,6 +7,7 @@ from medjax.models.perceptron import Perceptron
 from medjax.models.resnet import ResNet
 from medjax.models.sequence import EventGRU, EventTransformer
 from medjax.models.tabular_resnet import TabularResNet
+from medjax.models.unet import UNet
 from medjax.models.vit import VisionTransformer
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Perceptron",
     "ResNet",
     "TabularResNet",
+    "UNet",
     "VisionTransformer",
 ]

@@ -17,20 +17,20 @@ class Convolution(nn.Module):
 
     Attributes:
         features: number of output channels.
-        size: side of the kernel, odd.
-        stride: step of the output grid.
+        size: side of the kernel, odd; one for all axes of space, or one each.
+        stride: step of the output grid, likewise.
         dtype: the type of the computation; the kernel is float32.
     """
 
     features: int
-    size: int
-    stride: int = 1
+    size: int | tuple[int, ...]
+    stride: int | tuple[int, ...] = 1
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space channels"]) -> Float[Array, "batch *out features"]:
         """Convolve; the kernel starts from He et al. 2015 (arXiv:1502.01852, equation 14: normal, by fan-out)."""
-        shape = (self.size,) * (x.ndim - 2) + (x.shape[-1], self.features)
+        shape = (*_each(self.size, x.ndim - 2), x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_out", "normal"), shape)
         return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
 
@@ -59,7 +59,9 @@ class DepthwiseConvolution(nn.Module):
 
 
 def convolve(
-    x: Float[Array, "batch *space channels"], kernel: Float[Array, "*size channels features"], stride: int = 1
+    x: Float[Array, "batch *space channels"],
+    kernel: Float[Array, "*size channels features"],
+    stride: int | tuple[int, ...] = 1,
 ) -> Float[Array, "batch *out features"]:
     """Cross-correlate every case with a kernel of odd sizes, zero-padded by (size - 1) / 2 on both sides.
 
@@ -68,15 +70,15 @@ def convolve(
     few large matrix products: the compiler reaches 5 GFLOP/s for 3 x 3 x 64 x 64 on 28 x 28 pixels, the products below
     about eight times that. The mathematics is the same, to rounding.
     """
-    if stride > 1 and all(size == 1 for size in kernel.shape[:-2]):
-        every = (slice(None), *[slice(None, None, stride)] * (x.ndim - 2))
-        return convolve(x[every], kernel)
+    strides = _each(stride, x.ndim - 2)
+    if max(strides) > 1 and all(size == 1 for size in kernel.shape[:-2]):
+        return convolve(x[(slice(None), *[slice(None, None, step) for step in strides])], kernel)
     if x.ndim == 5 and x.shape[3] >= LEAST_PLANE and jax.default_backend() == "cpu":
-        return _convolve_by_planes(x, kernel, stride)
+        return _convolve_by_planes(x, kernel, strides)
     # Measured: below 16 channels (the first layer) the compiler's own gradient is the faster one.
-    if stride == 1 and max(kernel.shape[:-2]) > 1 and x.shape[-1] >= 16 and jax.default_backend() == "cpu":
+    if max(strides) == 1 and max(kernel.shape[:-2]) > 1 and x.shape[-1] >= 16 and jax.default_backend() == "cpu":
         return _convolve_dense(x, kernel)
-    return _convolve(x, kernel, stride)
+    return _convolve(x, kernel, strides)
 
 
 def convolve_depthwise(
@@ -88,7 +90,7 @@ def convolve_depthwise(
     64 x 14 x 14 x 96 values and a 7 x 7 kernel, the sum 7 ms. The mathematics is the same, to rounding.
     """
     if jax.default_backend() != "cpu":
-        return _convolve(x, kernel, 1, groups=x.shape[-1])
+        return _convolve(x, kernel, (1,) * (x.ndim - 2), groups=x.shape[-1])
     if x.ndim == 4:
         return _depthwise(x, kernel)
     # The taps of the first axis are a loop around planes: 343 products written out take minutes to compile.
@@ -144,25 +146,33 @@ def _depthwise_by_bands(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> 
     return jnp.moveaxis(total, 0, -1)
 
 
-def _convolve_by_planes(x: Float[Array, "..."], kernel: Float[Array, "..."], stride: int) -> Float[Array, "..."]:
+def _each(value: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    """One number for each axis of space, from one for all or from one each."""
+    return (value,) * count if isinstance(value, int) else tuple(value)
+
+
+def _convolve_by_planes(
+    x: Float[Array, "..."], kernel: Float[Array, "..."], strides: tuple[int, ...]
+) -> Float[Array, "..."]:
     """A convolution of volumes as a sum of convolutions of planes, one for each tap of the first axis."""
-    taps = kernel.shape[0]
+    taps, stride = kernel.shape[0], strides[0]
     half, depth = (taps - 1) // 2, (x.shape[1] - 1) // stride + 1
     padded = jnp.pad(x, [(0, 0), (half, half), (0, 0), (0, 0), (0, 0)])
     parts = []
     for tap in range(taps):
         planes = padded[:, tap : tap + (depth - 1) * stride + 1 : stride]
-        part = convolve(planes.reshape(-1, *x.shape[2:]), kernel[tap], stride)
+        part = convolve(planes.reshape(-1, *x.shape[2:]), kernel[tap], strides[1:])
         parts.append(part.reshape(x.shape[0], depth, *part.shape[1:]))
     return functools.reduce(jnp.add, parts)
 
 
-def _convolve(x: Float[Array, "..."], kernel: Float[Array, "..."], stride: int, groups: int = 1) -> Float[Array, "..."]:
+def _convolve(
+    x: Float[Array, "..."], kernel: Float[Array, "..."], strides: tuple[int, ...], groups: int = 1
+) -> Float[Array, "..."]:
     """The compiler's own convolution."""
     space = "DHW"[-(x.ndim - 2) :]
     layout = (f"N{space}C", f"{space}IO", f"N{space}C")
     padding = [((size - 1) // 2,) * 2 for size in kernel.shape[:-2]]
-    strides = (stride,) * len(space)
     return jax.lax.conv_general_dilated(
         x, kernel, strides, padding, dimension_numbers=layout, feature_group_count=groups
     )
@@ -170,7 +180,7 @@ def _convolve(x: Float[Array, "..."], kernel: Float[Array, "..."], stride: int, 
 
 @jax.custom_jvp
 def _convolve_dense(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:
-    return _convolve(x, kernel, 1)
+    return _convolve(x, kernel, (1,) * (x.ndim - 2))
 
 
 @_convolve_dense.defjvp
@@ -181,7 +191,8 @@ def _convolve_dense_jvp(primals: tuple, tangents: tuple) -> tuple:
     """
     x, kernel = primals
     x_dot, kernel_dot = tangents
-    return _convolve(x, kernel, 1), _convolve(x_dot, kernel, 1) + _convolve_by_products(x, kernel_dot)
+    ones = (1,) * (x.ndim - 2)
+    return _convolve(x, kernel, ones), _convolve(x_dot, kernel, ones) + _convolve_by_products(x, kernel_dot)
 
 
 def _convolve_by_products(x: Float[Array, "..."], kernel: Float[Array, "..."]) -> Float[Array, "..."]:

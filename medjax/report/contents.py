@@ -19,7 +19,8 @@ class Contents:
 
     Attributes:
         cases: how many.
-        classes: cases of each class, by label; for findings how many have it.
+        classes: cases of each class, by label; for findings and masks how many have it.
+        pixels: pixels or voxels of each class of a mask.
         unknown: cases whose finding is unknown, by position.
         shapes: how often each shape and dtype occurs, by input.
         low, high: the smallest and the largest value, by input.
@@ -32,6 +33,7 @@ class Contents:
 
     cases: int = 0
     classes: Counter = field(default_factory=Counter)
+    pixels: Counter = field(default_factory=Counter)
     unknown: Counter = field(default_factory=Counter)
     shapes: dict[str, Counter] = field(default_factory=dict)
     low: dict[str, float] = field(default_factory=dict)
@@ -103,6 +105,10 @@ def _target(found: Contents, key: str, value: Any) -> None:
         for position, known in enumerate(np.asarray(value)):
             found.classes[position] += int(known == 1)
             found.unknown[position] += int(np.isnan(known))
+    elif key == "segmentation":
+        for position, pixels in enumerate(np.bincount(np.asarray(value).ravel()).tolist()):
+            found.classes[position] += int(pixels > 0)
+            found.pixels[position] += pixels
     elif np.ndim(value) == 0:
         found.values.setdefault(key, []).append(float(value))
 

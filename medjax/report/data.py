@@ -100,6 +100,11 @@ def _targets(dataset: Dataset, found: Contents) -> str:
         for position, name in enumerate(dataset.classes):
             lacks = f" ({found.unknown[position]} unknown)" if found.unknown[position] else ""
             parts.append(f"{name} {found.classes[position]}{lacks}")
+    elif found.pixels:
+        every = found.pixels.total()
+        for position, name in enumerate(dataset.classes[1:], start=1):
+            share = found.pixels[position] / every
+            parts.append(f"{name} in {found.classes[position]} ({100 * share:.2g} % of pixels or voxels)")
     elif found.classes:
         parts += [f"{name} {found.classes[position]}" for position, name in enumerate(dataset.classes)]
     for key, values in found.values.items():
@@ -172,9 +177,8 @@ def _sheet(dataset: Dataset, whole: Contents) -> bytes | None:
     rows = []
     for row, images in sorted(whole.examples.items()):
         if images:
-            rows.append(
-                (dataset.classes[row] if row >= 0 else "none of the findings" if dataset.classes else "", images)
-            )
+            nameless = "none of the findings" if "labels" in dataset.targets else ""
+            rows.append((dataset.classes[row] if row >= 0 else nameless, images))
     if not rows:
         return None
     note = ", middle slices" if rows[0][1][0].ndim == 4 else ""

@@ -99,6 +99,14 @@ def audited(job: Job) -> str:
     return text + (f"; {len(audit.conflicting)} with conflicting targets" if audit.conflicting else "")
 
 
+def patches(job: Job) -> str:
+    """Return what a model that segments sees at once, and the canvas that every case lies on."""
+    task: Any = job.experiment.task
+    canvas = job.shapes[task.target].shape
+    shown = " x ".join(str(side) for side in task.patch or canvas)
+    return f"patches of {shown} out of {' x '.join(map(str, canvas))}" if task.patch else f"the whole canvas of {shown}"
+
+
 def target(job: Job) -> str:
     """Return the classes with their counts among the cases that training may see, or the range of the values."""
     task = job.experiment.task
@@ -106,6 +114,10 @@ def target(job: Job) -> str:
         known = job.targets[~np.isnan(job.targets)]
         unit = f" {task.unit}" if getattr(task, "unit", "") else ""
         return f"{task.target}: {known.min():.4g} to {known.max():.4g}{unit}, {len(known)} known"
+    if task.kind == "segmentation":
+        have = (job.targets > 0).sum(0)
+        names = [f"{name} in {count}" for name, count in zip(task.classes[1:], have[1:], strict=True)]
+        return f"{', '.join(names)} of {len(job.targets)} cases; {patches(job)}"
     if task.kind == "survival":
         time, event = job.targets[:, 0], job.targets[:, 1]
         unit = f" {task.unit}" if task.unit else ""

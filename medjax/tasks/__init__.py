@@ -8,9 +8,10 @@ from medjax.tasks.classification import Classification
 from medjax.tasks.multi_label import MultiLabel
 from medjax.tasks.ordinal import Ordinal
 from medjax.tasks.regression import Regression
+from medjax.tasks.segmentation import Segmentation
 from medjax.tasks.survival import Survival
 
-Task = Classification | MultiLabel | Ordinal | Regression | Survival
+Task = Classification | MultiLabel | Ordinal | Regression | Segmentation | Survival
 
 
 def truth(task: Task, columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -23,4 +24,14 @@ def judged(task: Task, targets: np.ndarray) -> np.ndarray:
     return targets[:, :2] if isinstance(task, Survival) else targets
 
 
-__all__ = ["Classification", "MultiLabel", "Ordinal", "Regression", "Survival", "Task", "judged", "truth"]
+__all__ = [
+    "Classification",
+    "MultiLabel",
+    "Ordinal",
+    "Regression",
+    "Segmentation",
+    "Survival",
+    "Task",
+    "judged",
+    "truth",
+]

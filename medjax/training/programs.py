@@ -74,6 +74,7 @@ def build(
     start = partial(initialise, experiment, inputs, total_steps)
     state = jax.eval_shape(start, np.uint32(0), fitted)
     example = {key: jax.ShapeDtypeStruct((1, *x.shape), x.dtype) for key, x in shapes.items()}
+    example["index"] = jax.ShapeDtypeStruct((1,), np.int32)
     convolutions = has_convolutions(partial(predict_step, experiment), state.variables, state.fitted, example)
     platform = (devices or jax.devices())[0].platform
     together = experiment.replicates.together or default_together(count, convolutions, platform)
@@ -105,12 +106,12 @@ def build(
 
 
 def model_input_shapes(experiment: Experiment, shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Return the shapes that the model is initialised with: a batch of one, in floating point but for codes."""
+    """Return the shapes that the model is initialised with: a batch of one, in floating point but for codes; of a patch, where one is drawn."""
+    patch = experiment.task.patch if experiment.task.kind == "segmentation" else ()
 
-    def kept(key: str) -> bool:
-        return key == "code" or np.issubdtype(shapes[key].dtype, np.floating)
+    def one(key: str) -> jax.ShapeDtypeStruct:
+        kept = key == "code" or np.issubdtype(shapes[key].dtype, np.floating)
+        shape = (1, *patch, shapes[key].shape[-1]) if patch else (1, *shapes[key].shape)
+        return jax.ShapeDtypeStruct(shape, shapes[key].dtype if kept else np.float32)
 
-    return tuple(
-        jax.ShapeDtypeStruct((1, *shapes[key].shape), shapes[key].dtype if kept(key) else np.float32)
-        for key in experiment.data.inputs
-    )
+    return tuple(one(key) for key in experiment.data.inputs)

@@ -1,6 +1,7 @@
 """One optimizer step and one prediction, as pure functions of a state and a batch."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -56,6 +57,11 @@ def model_inputs(
     return tuple(arrays)
 
 
+def drawn_first(experiment: Experiment) -> tuple[Callable, ...]:
+    """Return what the task itself does to a case on the device, before any augmentation: a segmentation draws a patch."""
+    return experiment.task.augment if experiment.task.kind == "segmentation" else ()
+
+
 def train_step(experiment: Experiment, total_steps: int, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     """Take one optimizer step of one replicate.
 
@@ -69,8 +75,9 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
         The state after the step, and sums: `loss` and `weight` (their ratio is the mean loss) and `gradient_norm`.
     """
     key = jax.random.key(state.seed)
-    if experiment.augment:
-        batch = augment.apply_batch(experiment.augment, named(key, "augment"), state.step, batch["index"], batch)
+    functions = (*drawn_first(experiment), *experiment.augment)
+    if functions:
+        batch = augment.apply_batch(functions, named(key, "augment"), state.step, batch["index"], batch)
     dropout, mix = (jax.random.fold_in(named(key, name), state.step) for name in ("dropout", "mix"))
     variables = state.variables
     params, model_state = variables["params"], {k: v for k, v in variables.items() if k != "params"}
@@ -127,6 +134,14 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
 def predict_step(
     experiment: Experiment, variables: dict[str, Any], fitted: dict[str, Any], batch: Batch
 ) -> Float[Array, "batch values"]:
-    """Return one replicate's predictions for a batch: probabilities of the classes, or a value."""
+    """Return one replicate's predictions for a batch: probabilities of the classes, or a value.
+
+    Of a segmentation the counts of voxels that its score is made from, in one patch a case, the same every time; whole
+    cases are predicted by `medjax.sliding`.
+    """
+    if experiment.task.kind == "segmentation":
+        batch = augment.apply_batch(drawn_first(experiment), jax.random.key(0), 0, batch["index"], batch)
     outputs: Any = experiment.model.apply(variables, *model_inputs(experiment, fitted, batch), train=False)
+    if experiment.task.kind == "segmentation":
+        return experiment.task.counts(outputs, batch)
     return experiment.task.predict(outputs, {**fitted, **{key: batch[key] for key in experiment.task.context}})

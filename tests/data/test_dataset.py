@@ -107,7 +107,7 @@ def test_a_changed_target_changes_the_fingerprint_of_the_data():
 
 
 def test_names_and_their_misspellings(tmp_path):
-    assert len(names()) == 1 + 12 * 4 + 6 * 2
+    assert len(names()) == 1 + 12 * 4 + 6 * 2 + 9
     with pytest.raises(InputError, match="Did you mean 'breast_cancer_wisconsin'"):
         prepare("breast_cancer_wisconsn")
     with pytest.raises(InputError, match="Did you mean 'pneumoniamnist'"):

@@ -7,7 +7,7 @@ from medjax.data import partition as room
 from medjax.data.dataset import Dataset, Index
 from medjax.data.partition import development_source, partition
 from medjax.data.source import MemorySource
-from medjax.data.split import ByTime, Folds, HashedSplit, LeaveOneOut, assign_folds
+from medjax.data.split import ByTime, Folds, HashedSplit, LeaveOneOut, OfficialTest, assign_folds, held_back
 from medjax.errors import InputError
 
 sealed_source = room.test_source  # under a name that pytest does not collect
@@ -137,3 +137,35 @@ def test_plans_without_cases_are_named(made):
         partition(made(official=False, counts=(2, 2, 2), patients=3), Folds(count=5))
     with pytest.raises(InputError, match=r"fold \d of 2 is empty"):
         partition(made(official=False, counts=(2, 2, 2), patients=6), Folds(count=2, hold_back=0.999))
+
+
+def test_a_published_test_set_stays_and_a_share_of_the_other_patients_chooses(made):
+    dataset = made()
+    shares = {}
+    for salt in (0, 1):
+        plan = partition(dataset, OfficialTest(validation=0.25, salt=salt))
+        (part,) = plan.parts
+        assert plan.test.tolist() == list(range(240, 300))
+        assert sorted([*part.train, *part.validation]) == plan.development.tolist() == list(range(240))
+        assert not len(part.held_out)
+        groups = dataset.index.group
+        assert not set(groups[part.train]) & set(groups[part.validation])
+        assert 0.1 < len(part.validation) / 240 < 0.4
+        shares[salt] = part.validation.tolist()
+        # Who is added later moves nobody: the draw depends on the patient's name alone.
+        np.testing.assert_array_equal(np.isin(np.arange(240), part.validation), held_back(groups[:240], 0.25, salt))
+    assert shares[0] != shares[1]
+    OPENED.clear()
+    ids(development_source(dataset, plan))
+    assert set(OPENED) == {"train", "validation"}
+
+
+def test_without_a_published_test_set_or_with_its_patients_elsewhere_there_is_no_official_test(made):
+    with pytest.raises(
+        InputError, match="data.splits is OfficialTest, but d has no published test set; use HashedSplit"
+    ):
+        partition(made(official=False), OfficialTest())
+    dataset = made()
+    dataset.index.group[0] = dataset.index.group[299]
+    with pytest.raises(InputError, match="d: a patient of the published test set has cases outside of it too"):
+        partition(dataset, OfficialTest())

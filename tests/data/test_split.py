@@ -7,6 +7,7 @@ from medjax.data.split import (
     Folds,
     HashedSplit,
     LeaveOneOut,
+    OfficialTest,
     assign_by_time,
     assign_folds,
     assign_left_out,
@@ -140,3 +141,9 @@ def test_each_fold_leaves_one_value_out():
     ):
         with pytest.raises(InputError, match=message):
             assign_left_out(groups, np.array(other), LeaveOneOut("site"))
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_an_official_test_leaves_training_patients(share):
+    with pytest.raises(InputError, match=f"validation is {share}"):
+        OfficialTest(validation=share)

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from medjax.errors import InputError
-from medjax.evidence import auroc, comparison, multi_label
+from medjax.evidence import auroc, comparison, multi_label, resampling, survival_measures
 from medjax.evidence.contest import contest
 from medjax.evidence.difference import Difference, difference_interval, mcnemar, p_value, paired, variation
 from medjax.evidence.evaluation import evaluate
@@ -529,3 +529,77 @@ def test_equal_predictors_are_rarely_told_apart(benchmark):
             assert 0.005 <= row["single"] <= 0.1
             tried += 1
     assert tried == 2
+
+
+# Times to an event.
+
+_path = Path(__file__).parent / "test_evaluation.py"
+_specification = importlib.util.spec_from_file_location("evaluation_cases_of_contest", _path)
+evaluation_cases = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(evaluation_cases)
+times = evaluation_cases.times
+
+
+@pytest.mark.parametrize(
+    ("settings", "primary"),
+    [
+        ({}, "integrated_brier"),
+        ({"cases_each": 2, "folds": 2}, "concordance_index"),
+        ({"causes": ("relapse", "death")}, "auroc_at_8_death"),
+    ],
+)
+def test_survival_predictions_are_compared_on_the_same_cases(settings, primary):
+    entries = {"one": times(36, **settings), "two": times(36, seed=3, **settings)}
+    if primary == "concordance_index":
+        entries["half"] = replace(entries["two"], values=entries["two"].values / 2)
+    found = json.loads(json.dumps(contest(entries, primary=primary, resamples=20), allow_nan=False))
+    assert found["higher_is_better"] == (primary != "integrated_brier")
+    assert found["counts"]["until"] == 8.0
+    assert found["mcnemar"]["reason"].endswith("a risk is not right or wrong")
+    pairs = len(entries) * (len(entries) - 1) // 2
+    assert len(found["predictors"]["pairs"]) == len(found["methods"]["pairs"]) == pairs
+    for pair in found["predictors"]["pairs"]:
+        ours, theirs = (found["entries"][pair[side]]["metrics"][primary]["estimate"] for side in ("first", "second"))
+        assert pair["estimate"] == pytest.approx(ours - theirs, abs=1e-12)
+        assert pair["verdict"]
+    if primary == "concordance_index":  # halves of risks order as the risks do
+        assert found["predictors"]["pairs"][2]["outcome"] == "identical"
+
+
+def test_a_survival_contest_that_decides_nothing_is_refused():
+    entries = {"one": times(20), "two": times(20, seed=3)}
+    censored = {name: replace(one, target=one.target * [1, 0]) for name, one in entries.items()}
+    with pytest.raises(InputError, match=r"concordance_index cannot be computed for these cases \(no pair of an event"):
+        contest(censored, primary="concordance_index", resamples=20)
+    with pytest.raises(InputError, match="'observed_to_expected_at_4' cannot be the primary metric"):
+        contest(entries, primary="observed_to_expected_at_4")
+    other = replace(entries["two"], times=(2.0, 4.0, 6.0, 9.0))
+    with pytest.raises(
+        InputError, match="'two' has curves at 4 times from 2 to 9, not at 4 times from 2 to 8 as 'one'"
+    ):
+        contest({"one": entries["one"], "two": other}, primary="concordance_index")
+
+
+@pytest.mark.parametrize("name", ["concordance_index", "uno_concordance_index", "concordance_index_death"])
+def test_the_difference_by_influences_is_that_of_the_jackknife(name):
+    causes = ("relapse", "death") if name.endswith("death") else ()
+    first, second = times(90, causes=causes, cases_each=2), times(90, causes=causes, cases_each=2, seed=3)
+    setting = evaluation_setting(first)
+    by_influence = paired(variation(name, first.values, setting), variation(name, second.values, setting), setting)
+    metrics = [[survival_measures.point(name, one, setting) for one in side.values] for side in (first, second)]
+    weights = np.concatenate(list(resampling.jackknife_weights(setting.patient)))
+    left_out = [np.mean([metric(weights) for metric in side], axis=0) for side in metrics]
+    patients = len(weights)
+    error = np.sqrt((patients - 1) * np.var(left_out[0] - left_out[1]))
+    assert by_influence.method.startswith("paired influence of each patient by patient")
+    assert by_influence.error == pytest.approx(error, rel=0.1)
+    whole = [np.mean([float(metric(None)) for metric in side]) for side in metrics]
+    assert by_influence.estimate == pytest.approx(whole[0] - whole[1])
+
+
+def evaluation_setting(predictions):
+    return Setting(
+        target=predictions.target, patient=patient_codes(predictions.group), fold=None, kind="survival",
+        classes=predictions.classes, positive=None, threshold=0.5, level=0.95, resamples=20, seed=0,
+        times=predictions.times, horizons=predictions.horizons,
+    )  # fmt: skip

@@ -14,7 +14,9 @@ from medjax.evidence.difference import Difference, between_methods, difference_i
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.intervals import Interval
 from medjax.evidence.predictions import Predictions, ensemble, select
-from medjax.evidence.setting import BINARY, MULTI_CLASS, REGRESSION
+from medjax.evidence.setting import BINARY, MULTI_CLASS, REGRESSION, survival_metrics
+from medjax.metrics import concordance, horizon
+from medjax.metrics.survival import kaplan_meier
 
 
 def binary(size: int = 200, members: int = 3, skill: float = 1.5, folds: bool = True, seed: int = 0) -> Predictions:
@@ -249,3 +251,157 @@ def test_seeds_widen_the_comparison_of_methods():
     assert still.estimate == pytest.approx(0.02)
     assert still.high - still.low == pytest.approx(2 * stats.t.ppf(0.975, 199) * 0.01)
     assert moving.high - moving.low > 2 * (still.high - still.low)
+
+
+# Times to an event.
+
+
+def times(
+    size: int = 80, members: int = 2, causes: tuple[str, ...] = (), cases_each: int = 1, folds: int = 0, seed: int = 0
+) -> Predictions:
+    """Curves at 2, 4, 6 and 8, judged at 4 and 8; exponential times, a third censored before 12."""
+    generator = np.random.default_rng(5)
+    x, number = generator.normal(size=size), max(len(causes), 1)
+    own = np.stack([generator.exponential(9 * number * np.exp(-x * (-1) ** k)) for k in range(number)], -1)
+    censored = np.minimum(generator.exponential(20, size), 12.0)
+    time, event = np.minimum(own.min(-1), censored), np.where(own.min(-1) <= censored, own.argmin(-1) + 1, 0)
+    noise = np.random.default_rng(seed).normal(0, 0.7, (members, size))
+    grid = np.array([2.0, 4, 6, 8])
+    risks = np.stack([(x + noise) * (-1) ** k for k in range(number)], -1)
+    happened = 1 - np.exp(-np.exp(risks)[..., None] * grid / (9 * number))
+    if causes:
+        values = np.concatenate([risks, happened.reshape(members, size, -1) / number], -1)
+    else:
+        values = np.concatenate([risks, 1 - happened[:, :, 0]], -1)
+    patient = np.arange(size) // cases_each
+    return Predictions(
+        id=np.array([f"case {k}" for k in range(size)]),
+        group=np.array([f"patient {k}" for k in patient]),
+        target=np.stack([time, event.astype(np.float64)], -1),
+        values=values,
+        replicate=np.arange(members),
+        seed=np.arange(members),
+        fold=patient % folds if folds else np.full(size, -1),
+        kind="survival",
+        classes=causes,
+        times=tuple(grid),
+        horizons=(4.0, 8.0),
+    )
+
+
+def test_survival_evaluation_has_every_metric_with_its_interval():
+    predictions = times()
+    found = strict(evaluate(predictions, primary="concordance_index", resamples=50))
+    assert tuple(found["metrics"]) == tuple(survival_metrics((), (4.0, 8.0)))
+    values, (time, event) = ensemble(predictions), predictions.target.T
+    at, grid = np.array([4.0, 8.0]), np.array(predictions.times)
+    survive = values[:, [2, 4]]
+    expected = {
+        "concordance_index": concordance.harrell(values[:, 0], time, event, truncation=8.0),
+        "uno_concordance_index": concordance.uno(values[:, 0], time, event, truncation=8.0),
+        "time_dependent_concordance_index": concordance.antolini(
+            values[:, 1:], grid, np.minimum(time, 8), event * (time < 8)
+        ),
+        "integrated_brier": horizon.integrated_brier(values[:, 1:], time, event, grid),
+    }
+    for name in ("brier", "prediction_accuracy", "observed_to_expected"):
+        one = getattr(horizon, name)(survive, time, event, at)
+        expected |= {f"{name}_at_4": one[0], f"{name}_at_8": one[1]}
+    one = horizon.auroc(1 - survive, time, event, at)
+    expected |= {"auroc_at_4": one[0], "auroc_at_8": one[1]}
+    assert set(expected) == set(found["metrics"])
+    for name, value in expected.items():
+        entry = found["metrics"][name]
+        assert entry["estimate"] == pytest.approx(float(value)), name
+        assert entry["low"] < entry["estimate"] < entry["high"], name
+        assert entry["seeds"]["count"] == 2
+    share = 1 - kaplan_meier(time, event).at(at)
+    assert found["metrics"]["brier_at_8"]["one_curve_for_all"] == pytest.approx(share[1] * (1 - share[1]))
+    counts = found["counts"]
+    assert (counts["events"], counts["censored"]) == (int(event.sum()), 80 - int(event.sum()))
+    assert (counts["until"], counts["horizons"], counts["longest_follow_up"]) == (8.0, [4.0, 8.0], time.max())
+    assert set(found["survival"]["event"]["groups"]["curves"]) == {"low risk", "middle risk", "high risk"}
+
+
+def test_survival_evaluation_of_several_cases_a_patient_in_folds_beside_a_reference():
+    predictions, other = times(120, cases_each=3, folds=2), times(120, 1, cases_each=3, folds=2, seed=9)
+    found = strict(evaluate(predictions, primary="uno_concordance_index", reference=other, margin=0.1, resamples=50))
+    assert (found["counts"]["patients"], found["counts"]["cases"]) == (40, 120)
+    assert len(found["folds"]["values"]) == 2
+    primary = found["metrics"]["uno_concordance_index"]
+    values, (time, event) = ensemble(predictions), predictions.target.T
+    expected = concordance.uno(values[:, 0], time, event, fold=predictions.fold, truncation=8.0)
+    assert primary["estimate"] == pytest.approx(float(expected))
+    assert "by patient" in primary["method"]
+    assert "within folds" in primary["method"]
+    difference = found["comparison"]["predictors"]["uno_concordance_index"]
+    theirs = found["reference"]["metrics"]["uno_concordance_index"]["estimate"]
+    assert difference["estimate"] == pytest.approx(primary["estimate"] - theirs)
+    assert difference["verdict"]
+    assert found["survival"]["event"]["groups"]["log_rank"]["reason"].startswith("several cases a patient")
+
+
+def test_survival_evaluation_of_competing_causes():
+    predictions = times(150, causes=("relapse", "death"))
+    found = strict(evaluate(predictions, primary="concordance_index_death", resamples=50))
+    assert tuple(found["metrics"]) == tuple(survival_metrics(("relapse", "death"), (4.0, 8.0)))
+    values, (time, event) = ensemble(predictions), predictions.target.T
+    incidence = values[:, 2:].reshape(150, 2, 4)[:, 1, [1, 3]]
+    expected = horizon.brier(1 - incidence, time, event.astype(int), np.array([4.0, 8.0]), cause=2)
+    assert found["metrics"]["brier_at_8_death"]["estimate"] == pytest.approx(expected[1])
+    expected = horizon.auroc(incidence, time, event.astype(int), np.array([4.0, 8.0]), cause=2)
+    assert found["metrics"]["auroc_at_4_death"]["estimate"] == pytest.approx(expected[0])
+    never = np.where(event == 1, 99.0, time)
+    expected = concordance.harrell(values[:, 1], never, event == 2, truncation=8.0)
+    assert found["metrics"]["concordance_index_death"]["estimate"] == pytest.approx(float(expected))
+    assert found["counts"]["events_by_cause"] == {
+        "relapse": int((event == 1).sum()), "death": int((event == 2).sum())
+    }  # fmt: skip
+    assert set(found["survival"]) == {"relapse", "death"}
+
+
+def test_where_nobody_is_watched_to_the_horizon_metrics_are_null_with_a_reason():
+    predictions = times()
+    target = np.stack([np.minimum(predictions.target[:, 0], 6), predictions.target[:, 1]], -1)
+    target[:, 1] *= target[:, 0] < 6
+    found = strict(evaluate(replace(predictions, target=target), primary="auroc_at_4", resamples=50))
+    for name, entry in found["metrics"].items():
+        if name.endswith("_at_8") or name == "integrated_brier":
+            assert entry["estimate"] is None, name
+            assert entry["reason"], name
+        else:
+            assert entry["estimate"] is not None, name
+    fifths = found["survival"]["event"]["calibration"]
+    assert [one["horizon"] for one in fifths] == [4.0, 8.0]
+    assert all(one["observed"] is None for one in fifths[1]["groups"])
+    with pytest.raises(InputError, match="auroc_at_8 is the primary metric, but it is undefined for these cases"):
+        evaluate(replace(predictions, target=target), primary="auroc_at_8", resamples=50)
+
+
+def test_where_all_are_censored_only_errors_are_defined():
+    predictions = times()
+    censored = replace(predictions, target=predictions.target * [1, 0])
+    with pytest.raises(InputError, match="concordance_index is the primary metric, but it is undefined"):
+        evaluate(censored, primary="concordance_index")
+    found = strict(evaluate(censored, primary="brier_at_4", resamples=50))
+    for name, entry in found["metrics"].items():
+        errors = name.startswith(("brier", "integrated_brier", "observed_to_expected"))
+        assert (entry["estimate"] is None) == (not errors), name
+        assert entry["estimate"] is not None or entry["reason"], name
+    assert found["counts"]["events"] == 0
+    assert found["survival"]["event"]["groups"]["log_rank"] == {"reason": "one group only, or no event"}
+
+
+def test_curves_at_one_time_only():
+    predictions = times()
+    one = replace(predictions, values=predictions.values[..., [0, 3]], times=(6.0,), horizons=(6.0,))
+    found = strict(evaluate(one, primary="brier_at_6", resamples=50))
+    assert found["metrics"]["integrated_brier"]["estimate"] is None
+    assert found["metrics"]["brier_at_6"]["low"] is not None
+
+
+def test_a_survival_metric_that_cannot_be_primary_is_refused():
+    with pytest.raises(InputError, match="'auroc' does not apply; one of auroc_at_4, "):
+        evaluate(times(), primary="auroc")
+    with pytest.raises(InputError, match="it cannot be primary"):
+        evaluate(times(), primary="observed_to_expected_at_4")

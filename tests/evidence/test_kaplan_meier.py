@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from lifelines.statistics import multivariate_logrank_test
 from lifelines.utils import median_survival_times
+from scipy import stats
 
 from medjax.evidence import kaplan_meier
 
@@ -52,6 +53,31 @@ def test_nobody_watched_so_long_and_no_event():
         "high": [1.0],
     }
     assert kaplan_meier.at_horizon(time, np.zeros(3), 2.0) == (1.0, 1.0, 1.0)
+
+
+def test_of_a_cause_the_curve_is_what_the_incidence_leaves_and_its_variance_that_of_lifelines():
+    time, event, _ = cases(6, 150)
+    time = time + np.random.default_rng(1).random(150) / 2  # lifelines moves tied times by chance
+    event = event * np.random.default_rng(2).integers(1, 3, 150)
+    found = kaplan_meier.with_band(time, event, 0.9, cause=2)
+    fitted = lifelines.AalenJohansenFitter().fit(time, event, event_of_interest=2)
+    survival = np.array(found["survival"][1:])
+    np.testing.assert_allclose(1 - survival, fitted.cumulative_density_.loc[found["times"][1:]].to_numpy()[:, 0])
+    half = np.log(np.log(found["low"][1:]) / np.log(survival)) / stats.norm.ppf(0.95)
+    variance = (half * survival * np.log(survival)) ** 2
+    np.testing.assert_allclose(variance, fitted.variance_.loc[found["times"][1:]].to_numpy().ravel(), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.log(np.log(found["high"][1:]) / np.log(survival)), -half * stats.norm.ppf(0.95), rtol=1e-6
+    )
+    place = np.searchsorted(found["times"], 5.0, side="right") - 1
+    assert kaplan_meier.at_horizon(time, event, 5.0, 0.9, 2) == tuple(found[key][place] for key in list(found)[1:])
+
+
+def test_one_cause_alone_has_the_curve_and_band_of_any_event():
+    time, event, _ = cases(5)
+    plain, alone = kaplan_meier.with_band(time, event), kaplan_meier.with_band(time, event.astype(int), cause=1)
+    for key, values in plain.items():
+        np.testing.assert_allclose(alone[key], values, rtol=1e-9, atol=1e-12)
 
 
 def test_number_at_risk_by_hand():

@@ -230,3 +230,73 @@ def test_attributes_survive_the_file(tmp_path):
 def test_mistakes_in_a_file_are_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_csv(foreign(tmp_path, text))
+
+
+# Times to an event.
+
+
+def followed(causes: tuple[str, ...] = (), members: int = 2, size: int = 6) -> Predictions:
+    generator = np.random.default_rng(4)
+    number = max(len(causes), 1)
+    values = np.concatenate(
+        [generator.normal(size=(members, size, number)), generator.random((members, size, number * 3))], -1
+    )
+    target = np.stack([generator.exponential(size=size), np.arange(size) % (number + 1)], -1).astype(np.float64)
+    target[1], target[2, 1] = np.nan, np.nan
+    return replace(
+        make(members, size), target=target, values=values, kind="survival", classes=causes, times=(0.333333, 12.0, 60.5)
+    )
+
+
+@pytest.mark.parametrize("causes", [(), ("relapse", "death"), ("relapse", "relapse_late", "12")])
+def test_survival_predictions_round_trip_exactly(tmp_path, causes):
+    predictions = followed(causes)
+    write_csv(tmp_path / "test.csv", predictions)
+    again = read_csv(tmp_path / "test.csv")
+    for name in (*FIELDS, "kind", "classes", "times"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(predictions, name))
+    assert again.horizons == ()
+    assert known(again).tolist() == [True, False, False, True, True, True]
+
+
+def test_the_columns_of_another_tool_in_any_order(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("survival_12,event,id,risk,survival_3,time\n0.5,1,a,-3,0.75,12.5\n0.25,0,b,7.5,0.5,3\n")
+    found = read_csv(path)
+    assert found.times == (3.0, 12.0)
+    np.testing.assert_array_equal(found.values, [[[-3, 0.75, 0.5], [7.5, 0.5, 0.25]]])
+    np.testing.assert_array_equal(found.target, [[12.5, 1], [3, 0]])
+
+
+OUTPUTS = "must be 'risk' and survival_<time>, or of every competing cause risk_<cause>"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("id,time,risk,survival_3", "a,2,0,.5", "the header must name id, target"),
+        ("id,time,event,survival_3", "a,2,1,.5", OUTPUTS),
+        ("id,time,event,risk", "a,2,1,0", OUTPUTS),
+        ("id,time,event,risk,survival_late", "a,2,1,0,.5", OUTPUTS),
+        ("id,time,event,risk,survival_3,risk_a,incidence_a_3", "a,2,1,0,.5,0,.5", OUTPUTS),
+        ("id,time,event,risk_a,incidence_a_3,risk_b", "a,2,1,0,.5,0", OUTPUTS),
+        ("id,time,event,risk_a,incidence_a_3,risk_b,incidence_b_4", "a,2,1,0,.5,0,.5", OUTPUTS),
+        ("id,time,event,risk,survival_3,incidence_b_3", "a,2,1,0,.5,.5", OUTPUTS),
+        ("id,time,event,risk_a,incidence_a_3,risk_b,incidence_b_3,survival_3", "a,2,1,0,.5,0,.5,0", OUTPUTS),
+        ("id,time,event,risk,survival_0", "a,2,1,0,.5", "curves are given at 0; times of curves are different numbers"),
+        ("id,time,event,risk,survival_nan", "a,2,1,0,.5", "times of curves are different numbers after 0"),
+        ("id,time,event,risk,survival_3,survival_3.0", "a,2,1,0,.5,.5", "curves are given at 3, 3.0; times of curves"),
+        ("id,time,event,risk,survival_3", "a,2,1,0,1.5", r"row 2 \(case a\): a survival or incidence lies outside 0 to 1"),
+        ("id,time,event,risk,survival_3", "a,2,1,inf,.5", r"row 2 \(case a\): an output is NaN or infinite"),
+        ("id,time,event,risk,survival_3", "a,2,1,high,.5", "'high' is no number"),
+        ("id,time,event,risk,survival_3", "a,-2,1,0,.5", r"time -2, event 1; a time is at least 0, an event 0 \(censored\) or 1"),
+        ("id,time,event,risk,survival_3", "a,2,2,0,.5", r"time 2, event 2; .* or 1"),
+        ("id,time,event,risk,survival_3", "a,2,dead,0,.5", "a target in '2, dead' is no number"),
+        ("id,time,event,risk_a,risk_b,incidence_a_3,incidence_b_3", "a,2,3,0,0,.1,.1", "the number of a cause, 1 to 2"),
+    ],
+)  # fmt: skip
+def test_broken_survival_files_are_refused_by_name(tmp_path, header, row, message):
+    path = tmp_path / "broken.csv"
+    path.write_text(f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        read_csv(path)

@@ -23,6 +23,7 @@ from medjax.report.pair_sheet import pair_sheet
 
 COUNTS = {"train": 60, "validation": 20, "test": 20}
 SECRET = "patient-Mustermann"
+MADE = {}
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +75,16 @@ def dataset(monkeypatch, pictures):
     return Dataset("demo", "1", ("ill", "well"), (), ("image",), ("label",), True, COUNTS, index, Path(), "", "", "")
 
 
-def test_the_deep_audit_says_what_was_planted(dataset):
-    text, page, result, found = audited(dataset)
+@pytest.fixture
+def deep(dataset):
+    """The audit of the planted set, once for all tests that look at it."""
+    if not MADE:
+        MADE["it"] = audited(dataset)
+    return MADE["it"]
+
+
+def test_the_deep_audit_says_what_was_planted(dataset, deep):
+    text, page, result, found = deep
     assert "inputs of the 20 test cases were read; their labels were not looked at" in text
     assert "train and test: 1 pairs; 1 of 60 in train, 1 of 20 in test" in text
     assert "train/005 = test/090" in text
@@ -93,8 +102,8 @@ def test_the_deep_audit_says_what_was_planted(dataset):
     assert len(found.pairs) == len(result["near_duplicates"]["pairs"])
 
 
-def test_the_json_holds_no_nan_and_no_patient(dataset):
-    found, development = twins.find(dataset), giveaways.read(dataset)
+def test_the_json_holds_no_nan_and_no_patient(dataset, deep):
+    found, development = deep.twins, giveaways.read(dataset)
     result = examination(dataset, None, found, development, after=("nowhere",))
     text = json.dumps(result, allow_nan=False)
     assert SECRET not in text

@@ -64,3 +64,12 @@ def test_splits_merge_to_what_reading_all_at_once_gives():
 def test_a_sheet_shows_some_images_of_each_class(count):
     rows = [{"id": str(k), "group": str(k), "image": np.zeros((2, 2, 1), np.uint8), "label": 0} for k in range(count)]
     assert len(contents.read(MemorySource(rows)).examples[0]) == min(count, contents.SHOWN)
+
+
+def test_masks_are_counted_by_class():
+    masks = [np.array([[0, 1], [0, 2]], np.uint8), np.array([[0, 0], [0, 2]], np.uint8)]
+    image = np.zeros((2, 2, 1), np.uint8)
+    rows = [{"id": str(k), "group": str(k), "image": image, "segmentation": mask} for k, mask in enumerate(masks)]
+    found = contents.read(MemorySource(rows))
+    assert found.classes == {0: 2, 1: 1, 2: 2}
+    assert found.pixels == {0: 5, 1: 1, 2: 2}

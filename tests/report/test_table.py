@@ -170,3 +170,75 @@ def test_leading_zeros_go_and_other_numbers_stay():
     assert (
         formats.short("between 0.1 and 10.05, 0.5%, version 1.0.2, 0") == "between .1 and 10.05, .5%, version 1.0.2, 0"
     )
+
+
+# Times to an event.
+
+
+def body(text: str) -> list[str]:
+    """The rows with a metric."""
+    return [line for line in text.splitlines() if "(" in line and (line[:1].isalpha()) and " to " in line]
+
+
+def test_survival_rows_are_named_and_stand_in_order():
+    evaluation = evaluate(
+        cases.times(60), primary="concordance_index", reference=cases.times(60, 1, seed=9), margin=0.05, resamples=20
+    )
+    text = table.results_table(evaluation, {"title": "Some cancer", "unit": "months", "validation": "TEST set"})
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= formats.WIDTH
+    counts = evaluation["counts"]
+    assert lines[0] == "Some cancer: TEST set, 2 seeds"
+    assert lines[1] == (
+        f"60 cases, 60 patients; {counts['events']} with the event; {counts['censored']} censored; median follow-up "
+        f"{counts['median_follow_up']:.4g} months;"
+    )
+    assert lines[2] == "  times in months, judged up to 8"
+    known = {
+        name: formats.fixed(one["one_curve_for_all"], 3)
+        for name, one in evaluation["metrics"].items()
+        if "one_curve_for_all" in one
+    }
+    expected = [
+        "concordance  [primary]",
+        *(
+            label
+            for at in ("4", "8")
+            for label in (f"AUROC at {at}", f"IPA at {at}", f"Brier at {at} (KM {known[f'brier_at_{at}']})", f"observed/expected at {at}")
+        ),
+        f"integrated Brier (KM {known['integrated_brier']})",
+        "concordance, Uno",
+        "concordance in time",
+    ]  # fmt: skip
+    start = next(number for number, line in enumerate(lines) if "[primary]" in line)
+    rows = [line for line in lines[start : start + 20] if line[:1].strip()][: len(expected)]
+    for row, label in zip(rows, expected, strict=True):
+        assert row.startswith(label + " "), row
+    entry = evaluation["metrics"]["concordance_index"]
+    assert formats.cell(entry, 3, "concordance_index") in rows[0]
+    test = evaluation["survival"]["event"]["groups"]
+    shown = ", ".join(f"{name} {one['events']}/{one['cases']}" for name, one in test["curves"].items())
+    told = " ".join(text.split())
+    assert (
+        f"Thirds of predicted risk, events/cases: {shown}; log-rank chi-squared {test['log_rank']['statistic']:.1f}"
+        in told
+    )
+    assert "IPA: 1 - Brier score / that of one Kaplan-Meier curve for all (KM)." in told
+
+
+def test_causes_each_have_their_rows_and_their_groups():
+    evaluation = evaluate(cases.times(40, 1, ("relapse", "death")), primary="concordance_index_relapse", resamples=20)
+    text = table.results_table(evaluation, {"title": "Some cancer"})
+    assert max(map(len, text.splitlines())) <= formats.WIDTH
+    counts = evaluation["counts"]["events_by_cause"]
+    told = " ".join(text.split())
+    assert f"{counts['relapse']} with relapse; {counts['death']} with death; " in told
+    for words in (
+        "concordance, relapse [primary]",
+        "AUROC at 4, death",
+        "IPA at 8, relapse",
+        "integrated Brier, death",
+    ):
+        assert words in told
+    for cause in counts:
+        assert f"Thirds of predicted risk of '{cause}', events/cases: low risk " in told

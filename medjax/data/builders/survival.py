@@ -2,7 +2,7 @@
 
 Katzman et al., DeepSurv, BMC Med. Res. Methodol. 18:24 (2018), HDF5; Poelsterl, scikit-survival, JMLR 21(212):1 (2020),
 ARFF. The files are looked for in the folder of original data and verified; nothing is downloaded. Patient numbers were
-not published: every row counts as a patient of its own, which is wrong for WHAS (rows repeat; `medjax data audit whas`).
+not published: every row counts as a patient of its own, which is wrong for WHAS, whose rows repeat (`whas_grouped`).
 """
 
 import contextlib
@@ -36,6 +36,7 @@ class SurvivalConfig(tfds.core.BuilderConfig):
         columns: of the table; an HDF5 file does not hold their names.
         time: of an ARFF file, the column with the time.
         event: the column with the event, and the value that means it.
+        grouped: whether rows with the same inputs are taken for one patient, and the published parts given up.
         unit: of the times.
         about: one sentence.
         cited: the studies behind the data.
@@ -52,11 +53,12 @@ class SurvivalConfig(tfds.core.BuilderConfig):
     columns: tuple[str, ...]
     time: str = ""
     event: tuple[str, str] = ("", "")
+    grouped: bool = False
 
     @property
     def official(self) -> bool:
         """Whether train and test were published."""
-        return not self.time
+        return not self.time and not self.grouped
 
 
 _RECEPTORS = ("hormone_therapy", "tumour_size_group", "postmenopausal", "age", "nodes", "progesterone", "oestrogen")
@@ -112,6 +114,17 @@ _CONFIGS = [
         cited="Hosmer D. & Lemeshow S., Applied Survival Analysis (1999)",
         licence="MIT (of the repository)",
         columns=("unnamed", "age", "female", "body_mass_index", "heart_failure", "earlier_infarction"),
+    ),
+    SurvivalConfig(
+        name="whas_grouped",
+        file="whas_train_test.h5",
+        sha256="2ed86f073fdbe34be10f7e485eeaf67b61004521390c46b9a18aa9b82d5e8f9c",
+        unit="days",
+        about="The rows of whas, those with the same inputs taken for one patient, without the published parts.",
+        cited="Hosmer D. & Lemeshow S., Applied Survival Analysis (1999)",
+        licence="MIT (of the repository)",
+        columns=("unnamed", "age", "female", "body_mass_index", "heart_failure", "earlier_infarction"),
+        grouped=True,
     ),
     SurvivalConfig(
         name="gbsg2",
@@ -191,7 +204,7 @@ class Survival(tfds.core.ShardBasedBuilder):
         number = tfds.features.Scalar(np.float32)
         return tfds.core.DatasetInfo(
             builder=self,
-            description=f"{config.about} Times in {config.unit}. Patients are unknown.",
+            description=f"{config.about} Times in {config.unit}.",
             features=tfds.features.FeaturesDict(
                 {
                     "id": tfds.features.Text(),
@@ -240,12 +253,20 @@ def _find(dl_manager: tfds.download.DownloadManager, config: SurvivalConfig) -> 
 
 
 def _cases(path: Path, config: SurvivalConfig, split: str) -> Iterator[tuple[int, Case]]:
-    table, time, event = _read_hdf5(path, split) if config.official else _read_arff(path, config)
+    if config.time:
+        table, time, event = _read_arff(path, config)
+    elif config.grouped:
+        parts = [_read_hdf5(path, part) for part in ("train", "test")]
+        table, time, event = (np.concatenate(column) for column in zip(*parts, strict=True))
+    else:
+        table, time, event = _read_hdf5(path, split)
+    first: dict[bytes, str] = {}
     for row in range(len(table)):
         name = f"{split}/{row:05d}" if config.official else f"{row:05d}"
+        group = first.setdefault(table[row].tobytes(), name) if config.grouped else name
         case = {
             "id": name,
-            "group": name,
+            "group": group,
             "table": table[row],
             "time": np.float32(time[row]),
             "event": np.int32(event[row]),

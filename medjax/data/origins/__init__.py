@@ -1,4 +1,4 @@
-"""Where one's own cases come from: images, images with masks, a table, events over time, or a phantom; for `Data(origin=...)`."""
+"""Where one's own cases come from: images, images with masks, a table, events over time, or a phantom, for `Data(origin=...)`."""
 
 from medjax.data.origins.event_content import EventTable as EventTable
 from medjax.data.origins.events import Events as Events

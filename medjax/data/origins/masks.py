@@ -200,6 +200,7 @@ def _listing(origin: Masks, root: Path, fingerprint: str) -> _Listing:
         shapes=_shapes(origin, chosen, list(usable.values()), source),
         counts={split: counts[split] for split in roster.ORDER if split in counts},
         classes=classes,
+        segmented=True,
         description=about.get("description") or f"{len(entries)} cases with masks, from {source.name}.",
         licence=about.get("licence", ""),
         citation=about.get("reference", ""),

@@ -8,7 +8,7 @@ import numpy as np
 
 from medjax.evidence.predictions import Predictions, ensemble, known, select
 from medjax.metrics.ordinal import median_grade
-from medjax.report.page import time_to_event
+from medjax.report.page import masks, time_to_event
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.tables import Table, make
 
@@ -26,6 +26,8 @@ def hardest(run: RunFolder) -> list[Table]:
         return [_values(predictions)]
     if predictions.kind == "survival":
         return time_to_event.surprising(predictions)
+    if predictions.kind == "segmentation":
+        return [masks.lowest(run)]
     if predictions.kind == "labels":
         return [_labels(predictions, float(run.evaluation.get("threshold", 0.5)))]
     return _classes(predictions, run.evaluation)

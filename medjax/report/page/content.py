@@ -261,6 +261,10 @@ def _provenance(run: RunFolder) -> list[list[str]]:
     if run.judged.kind == "survival":
         rows[2] = ["survival by risk group, calibration", f"{where} (survival)"]
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
+    if run.judged.kind == "segmentation":
+        rows[2] = ["overlays", f"predictions/{run.split}_overlays.npz"]
+        rows.insert(3, ["spread of the cases, agreement of volumes", f"{scores}, mean over the seeds"])
+        rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
     if run.judged.kind == "value":
         rows[2] = ["predicted against observed, agreement", f"{scores}, mean over the seeds"]
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]

@@ -249,8 +249,16 @@ def predicted_observed(predicted: np.ndarray, observed: np.ndarray, unit: str) -
     )  # fmt: skip
 
 
-def bland_altman(predicted: np.ndarray, observed: np.ndarray, limits: dict[str, Interval], unit: str) -> Drawn:
-    """Differences over means, with the bias and the limits of agreement."""
+def bland_altman(
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    limits: dict[str, Interval],
+    unit: str,
+    *,
+    name: str = "bland_altman",
+    of: str = "",
+) -> Drawn:
+    """Differences over means, with the bias and the limits of agreement; `of` says what was measured."""
     mean, difference = (predicted + observed) / 2, predicted - observed
     shown = np.argsort(mean, kind="stable")[_thin(len(mean))]
     unit = f" ({unit})" if unit else ""
@@ -258,8 +266,8 @@ def bland_altman(predicted: np.ndarray, observed: np.ndarray, limits: dict[str, 
     def draw(figure: Any) -> None:
         axes = figure.add_subplot()
         axes.plot(mean[shown], difference[shown], ".", color=SERIES[0], markersize=4, alpha=0.6)
-        for name, found in limits.items():
-            style = "-" if name == "bias" else (0, (4, 3))
+        for line, found in limits.items():
+            style = "-" if line == "bias" else (0, (4, 3))
             axes.axhline(found.estimate, color=SERIES[1], linewidth=1.2, linestyle=style)
             if np.isfinite(found.low):
                 axes.axhspan(found.low, found.high, color=SERIES[1], alpha=0.12, linewidth=0)
@@ -267,8 +275,8 @@ def bland_altman(predicted: np.ndarray, observed: np.ndarray, limits: dict[str, 
         axes.set(xlabel=f"mean of predicted and observed{unit}", ylabel=f"predicted - observed{unit}")
 
     return Drawn(
-        "bland_altman", "Agreement (Bland-Altman)",
+        name, f"Agreement (Bland-Altman){f': {of}' if of else ''}",
         "Line: bias. Dashed: limits of agreement, between which 95 % of differences lie if they are normal. Bands: their "
         "intervals, by patient.",
-        "Bland-Altman plot; the numbers stand in bland_altman.csv", render(draw), {"mean": mean, "difference": difference},
+        f"Bland-Altman plot; the numbers stand in {name}.csv", render(draw), {"mean": mean, "difference": difference},
     )  # fmt: skip

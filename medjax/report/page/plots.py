@@ -8,7 +8,7 @@ from medjax.evidence import calibration
 from medjax.evidence.agreement import agreement
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions, ensemble, known, select
-from medjax.report.page import curves, figures, time_to_event
+from medjax.report.page import curves, figures, masks, time_to_event
 from medjax.report.page.curves import Curve
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
@@ -28,6 +28,8 @@ def evaluated(run: RunFolder) -> list[Drawn]:
         return _values(run, predictions, level, seed)
     if predictions.kind == "survival":
         return time_to_event.figures(run)
+    if predictions.kind == "segmentation":
+        return masks.figures(run)
     found = _ranking(run, predictions, level, seed)
     positive = _positive(run, predictions)
     if positive is not None:
@@ -138,6 +140,8 @@ def agreement_words(run: RunFolder) -> list[list[str]]:
     """Bias and limits of agreement as rows of a table."""
     predictions = run.judged
     predictions = select(predictions, np.flatnonzero(known(predictions)))
+    if predictions.kind == "segmentation":
+        return masks.agreement(run)
     if predictions.kind != "value":
         return []
     from medjax.evidence.measures import entry

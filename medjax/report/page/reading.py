@@ -10,6 +10,8 @@ from medjax.data import ledger
 from medjax.errors import InputError
 from medjax.evidence.prediction_files import read_csv
 from medjax.evidence.predictions import Predictions
+from medjax.report import overlays
+from medjax.report.overlays import Overlay
 
 _FIRST = ("test", "external", "out_of_fold", "validation")  # the hardest test that a run has stood is reported
 
@@ -30,6 +32,7 @@ class RunFolder:
         damaged: why the ledger cannot be trusted, or "".
         audit: the deep audit that `medjax data audit RUN` made, or None.
         suspects: its picture of suspect pairs (PNG), or None.
+        overlays: names of the classes, and cases of the reported split to look at, where masks were judged; or None.
     """
 
     name: str
@@ -43,6 +46,7 @@ class RunFolder:
     damaged: str
     audit: dict[str, Any] | None = None
     suspects: bytes | None = None
+    overlays: tuple[tuple[str, ...], list[Overlay]] | None = None
 
     @property
     def evaluation(self) -> dict[str, Any]:
@@ -83,18 +87,21 @@ def read(run: Path, split: str | None = None) -> RunFolder:
         openings, damaged = ledger.read(run / folder.LEDGER), ""
     except InputError as error:
         openings, damaged = [], str(error).removeprefix(f"{run / folder.LEDGER}").lstrip(": ")
+    split = split or min(evaluations, key=_rank)
+    pictures = run / overlays.path_of(split)
     return RunFolder(
         name=run.resolve().name,
         config=config,
         record=record,
         evaluations=evaluations,
         predictions=predictions,
-        split=split or min(evaluations, key=_rank),
+        split=split,
         training=_lines(run / folder.METRICS),
         openings=openings,
         damaged=damaged,
         audit=_object(run / folder.AUDIT) if (run / folder.AUDIT).is_file() else None,
         suspects=(run / folder.SUSPECTS).read_bytes() if (run / folder.SUSPECTS).is_file() else None,
+        overlays=overlays.read(pictures) if pictures.is_file() else None,
     )
 
 

@@ -28,16 +28,24 @@ def _config(run: RunFolder, *keys: str) -> Any:
     return found
 
 
+def _output(run: RunFolder) -> str:
+    """What is predicted."""
+    classes = ", ".join(run.judged.classes)
+    if run.judged.kind == "segmentation":
+        return f"Predicted: for every pixel or voxel whether it is background or {classes}."
+    if not classes:
+        return "Predicted: a value."
+    return f"Predicted: {'' if run.judged.kind == 'labels' else 'one of '}{classes} (probabilities)."
+
+
 def _study(run: RunFolder) -> Statements:
     data = run.record.get("data", {})
-    classes = ", ".join(run.judged.classes)
-    predicts = f"one of {classes}" if classes and run.judged.kind != "labels" else classes
     model = setting({"class": (_config(run, "model") or {}).get("class", "")})
     kind = "development and " + validation(run)
     return {
         "identity": f"Deep learning ({model}): {kind} of a model for {_config(run, 'name')}.",
         "kind": f"This run is the {kind}.",
-        "output": f"Predicted: {predicts} (probabilities)." if classes else "Predicted: a value.",
+        "output": _output(run),
         "data": f"Data set: {data.get('name')} {data.get('version', '')}".rstrip()
         + (", SYNTHETIC." if data.get("synthetic") else "."),
         "goal": "A model is developed and judged on stored cases; the run does not know how they were collected.",

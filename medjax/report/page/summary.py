@@ -40,7 +40,11 @@ def sentences(run: RunFolder) -> list[str]:
         text.append(f"{100 * counts['prevalence']:.3g} % of them are {counts['positive']}.")
     if run.judged.kind == "survival":
         text.append(f"{counts.get('events', UNKNOWN)} had the event, {counts.get('censored', UNKNOWN)} were censored.")
-    several = len(run.judged.classes) > 2 and run.judged.kind != "survival"
+    if run.judged.kind == "segmentation" and len(run.judged.classes) > 1:
+        text.append(
+            f"Metrics are means over the classes {', '.join(run.judged.classes)} within a case, then over cases."
+        )
+    several = len(run.judged.classes) > 2 and run.judged.kind not in ("survival", "segmentation")
     macro = "macro " if several or run.judged.kind == "labels" else ""
     entry = evaluation.get("metrics", {}).get(primary)
     text.append(f"The primary metric, {macro}{metric(primary) or UNKNOWN}, is {interval(entry, primary)}.")

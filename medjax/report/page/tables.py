@@ -6,7 +6,7 @@ import numpy as np
 
 from medjax.evidence.intervals import patient_codes
 from medjax.evidence.predictions import Predictions
-from medjax.report import formats
+from medjax.report import formats, mask_lines
 from medjax.report.beside import compared, references
 from medjax.report.page import flow
 from medjax.report.page.reading import RunFolder
@@ -93,6 +93,8 @@ def _targets(predictions: Predictions, inside: np.ndarray | None = None) -> dict
     target = predictions.target if inside is None else predictions.target[inside]
     if predictions.kind == "survival":
         return _ended(target, predictions.classes)
+    if predictions.kind == "segmentation":
+        return _volumes(target, predictions.classes)
     if predictions.kind == "value":
         found = target[np.isfinite(target)]
         if not len(found):
@@ -123,6 +125,16 @@ def _ended(target: np.ndarray, causes: tuple[str, ...]) -> dict[str, str]:
         "censored": count(int((event == 0).sum())),
         "time, median (quartiles)": f"{middle:.4g} ({low:.4g} to {high:.4g})",
     }
+
+
+def _volumes(target: np.ndarray, names: tuple[str, ...]) -> dict[str, str]:
+    """In how many cases each class is there, and its median volume (of images: area) where it is."""
+    rows = {}
+    for name, own in list(zip(names, target.T, strict=True))[:_SHOWN]:
+        there = own[own > 0]
+        middle = f", median volume {np.median(there):.3g}" if len(there) else ""
+        rows[name] = f"in {count(len(there), 'case')}{middle}"
+    return rows
 
 
 def _share(number: int, total: int) -> str:
@@ -199,6 +211,7 @@ def results(run: RunFolder) -> Table:
     numbered = [f"[{k}] {text}" for k, text in enumerate(notes, start=1)]
     if words := chosen_words(evaluation):
         numbered.append(f"{words}.")
+    numbered += [text for text in (mask_lines.medians(evaluation), mask_lines.empties(evaluation)) if text]
     return make(caption, head, rows, [
         f"Intervals of level {level}, by patient, conditional on {condition}: the variation over training sets is not in them.",
         *numbered,
@@ -251,7 +264,7 @@ def splits(run: RunFolder) -> Table | None:
 def classes(run: RunFolder) -> Table | None:
     """Each class against the rest, or each label; None for two classes and for values."""
     found, kind = run.evaluation.get("classes", {}), run.judged.kind
-    if not found or (len(found) < 3 and kind != "labels"):
+    if not found or len(found) < {"labels": 1, "segmentation": 2}.get(kind, 3):
         return None
     counts = run.evaluation.get("counts", {}).get("classes", {})
     names = list(dict.fromkeys(name for entries in found.values() for name in entries))
@@ -261,7 +274,11 @@ def classes(run: RunFolder) -> Table | None:
     ]
     notes = ["Intervals of single classes are not adjusted for their number."]
     notes += [f"{len(found) - _SHOWN} more stand in the JSON of the evaluation."] if len(found) > _SHOWN else []
-    what = "Each label, where it is known" if kind == "labels" else "Each class against the rest"
+    known = {
+        "labels": "Each label, where it is known",
+        "segmentation": "Each class; cases: in whose truth it is present",
+    }
+    what = known.get(kind, "Each class against the rest")
     return make(what, ["", "cases", *(metric(name) for name in names)], rows, notes)
 
 

@@ -1,0 +1,77 @@
+"""U-Net: logits on the grid of the input, whatever its size, and a gradient in every parameter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from medjax.errors import InputError
+from medjax.models import UNet
+from medjax.models.unet import _pack, _unpack
+
+
+def shapes(model: UNet, *shape: int, train: bool):
+    """Shapes of what the model gives, without computing anything."""
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
+    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), x)
+    found = jax.eval_shape(lambda v, x: model.apply(v, x, train=train), variables, x)
+    return jax.tree.map(lambda leaf: leaf.shape, found)
+
+
+def test_logits_lie_on_the_grid_of_the_input_also_where_no_stride_divides_it():
+    flat = UNet(dimensions=2, widths=(4, 8, 8), outputs=3)
+    assert shapes(flat, 2, 13, 10, 1, train=False) == (2, 13, 10, 3)
+    thick = UNet(
+        widths=(4, 4, 8, 8), strides=((1, 2, 2), (2, 2, 2), (1, 2, 2)), kernels=((1, 3, 3), (3,) * 3, (3,) * 3, (3,) * 3),
+        outputs=2, packing=(1, 2, 2),
+    )  # fmt: skip
+    assert shapes(thick, 1, 5, 35, 17, 2, train=False) == (1, 5, 35, 17, 2)
+
+
+def test_while_training_all_but_the_coarsest_decoder_level_answer():
+    model = UNet(dimensions=2, widths=(4, 4, 4, 4), outputs=3)
+    assert shapes(model, 1, 16, 24, 1, train=True) == ((1, 16, 24, 3), (1, 8, 12, 3))
+    assert shapes(model.clone(deep_supervision=False), 1, 16, 24, 1, train=True) == (1, 16, 24, 3)
+    assert shapes(model.clone(packing=2), 1, 16, 24, 1, train=True) == ((1, 16, 24, 3), (1, 4, 6, 3))
+
+
+def test_packing_loses_nothing():
+    x = jnp.arange(2 * 5 * 6 * 4 * 3, dtype=jnp.float32).reshape(2, 5, 6, 4, 3)
+    packed = _pack(x, (2, 3, 1))
+    assert packed.shape == (2, 3, 2, 4, 18)
+    np.testing.assert_array_equal(packed[0, 1, 1, 2].reshape(2, 3, 3), x[0, 2:4, 3:6, 2])
+    np.testing.assert_array_equal(_unpack(packed, (2, 3, 1))[:, :5], x)
+    np.testing.assert_array_equal(_unpack(packed, (2, 3, 1))[:, 5:], 0)
+
+
+def test_every_parameter_learns_and_a_case_does_not_see_its_batch():
+    model = UNet(dimensions=2, widths=(3, 4), outputs=2, packing=2)
+    x = jax.random.normal(jax.random.key(1), (2, 8, 8, 1))
+    shape = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), x)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shape)
+
+    def loss(variables, x):
+        """Of the first case alone."""
+        return jnp.square(model.apply(variables, x, train=True)[0] - 1).sum()
+
+    of_parameters, of_input = jax.jit(jax.grad(loss, (0, 1)))(variables, x)
+    flat = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(of_parameters)}
+    assert [name for name, leaf in flat.items() if not np.abs(leaf).max() > 0] == []
+    assert np.abs(of_input[0]).max() > 0
+    np.testing.assert_array_equal(of_input[1], 0)
+
+
+def test_settings_that_fit_no_network_are_named():
+    x = jnp.zeros((1, 8, 8, 1))
+    for change, words in (
+        ({"widths": (4,)}, "two levels"),
+        ({"strides": ((2, 2, 2),) * 2}, "strides"),
+        ({"kernels": ((2, 2),) * 3}, "kernels"),
+        ({"packing": 0}, "packing"),
+        ({"outputs": 0}, "outputs"),
+        ({"dimensions": 3, "strides": (), "kernels": ()}, "rank"),
+    ):
+        model = UNet(**{"dimensions": 2, "widths": (4, 4, 4), "outputs": 2, **change})
+        with pytest.raises(InputError, match=words):
+            jax.eval_shape(lambda x, model=model: model.init(jax.random.key(0), x, train=False), x)

@@ -1,0 +1,117 @@
+"""A run that segments, from training to judged and written label maps; with a model that compiles in a moment."""
+
+import jax
+import numpy as np
+import pytest
+
+from medjax import config, folder, run, segmenting
+from medjax.evidence.prediction_files import read_csv
+from medjax.label_maps import read_maps
+from medjax.report import overlays
+from medjax.report.table import results_table
+from medjax.segmenter import Segmenter, load_largest
+
+TINY = """
+from functools import partial
+
+import flax.linen as nn
+
+from medjax.data.origins.phantom import Phantom
+from medjax.data.split import Folds
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Training
+from medjax.preprocess import rescale
+from medjax.tasks import Segmentation
+
+
+class Pixel(nn.Module):
+    outputs: int = 0
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        return nn.Dense(self.outputs)(x)
+
+
+experiment = Experiment(
+    name="tiny",
+    data=Data(
+        name="tiny_segmentation",
+        origin=Phantom(patients=12, size=(32, 32), scans_per_patient=(1, 1), contrast=12, prevalence=0.7),
+        inputs=("image",),
+        splits=Folds(count=2, hold_back=0.3),
+    ),
+    task=Segmentation(classes=("background", "lesion"), patch=(16, 24), components="choose"),
+    model=Pixel(),
+    preprocess=(partial(rescale, low=0.0, high=255.0),),
+    standardise=("image",),
+    optimizer=Optimizer(learning_rate=0.1),
+    training=Training(
+        duration=Duration(steps=6),
+        batch_size=2,
+        evaluate_every=Duration(steps=3),
+        select="dice",
+        mesh=Mesh(replicate=1, data=1),
+    ),
+    evaluation=Evaluation(primary="dice", resamples=100),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The run, and which cases each fold chose its components on."""
+    seen = {}
+
+    def choose(segmenter, fold, members, cases, target):
+        seen[fold] = [case["id"] for case in cases]
+        return (1,) if fold == 0 else ()
+
+    path = tmp_path_factory.mktemp("segmentation") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.setattr(segmenting, "choose_components", choose)
+        (path.parent / "tiny.py").write_text(TINY)
+        results = run.train(config.load_experiment(path.parent / "tiny.py"), path)["out_of_fold"]
+    return path, results, seen
+
+
+def test_every_case_is_judged_once_on_its_own_grid_and_its_label_map_is_kept(trained):
+    path, results, _ = trained
+    table, maps = read_csv(path / folder.predictions("out_of_fold")), read_maps(path / folder.label_maps("out_of_fold"))
+    assert sorted(maps) == sorted(table.id.tolist())
+    assert len(maps) == results["counts"]["cases"] == 12
+    assert {one.shape for one in maps.values()} == {(32, 32)}
+    areas = dict(zip(table.id.tolist(), table.values[0][:, table.measures.index("volume")], strict=True))
+    field = 300 * 300 / 32 / 32  # mm2 a pixel
+    for name, one in maps.items():
+        assert areas[name] == pytest.approx((one == 1).sum() * field, rel=0.5)
+    dice = table.values[0][:, table.measures.index("dice")]
+    assert results["metrics"]["dice"]["estimate"] == pytest.approx(dice.mean())
+    assert "Dice" in results_table(results)
+    names, pictures = overlays.read(path / overlays.path_of("out_of_fold"))
+    assert names == ("lesion",)
+    assert len(pictures) == 6
+
+
+def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is_judged_on(trained):
+    path, _, seen = trained
+    table = read_csv(path / folder.predictions("out_of_fold"))
+    for fold, ids in seen.items():
+        assert ids
+        assert not set(ids) & set(table.id[table.fold == fold].tolist())
+    assert folder.read_json(path / folder.RECORD)["plan"]["largest_component"] == {"0": [1], "1": []}
+
+
+def test_the_same_run_judged_again_gives_the_same_and_new_images_the_mean_of_all_folds(trained):
+    path, results, _ = trained
+    assert run.evaluate(path, config_file=path.parent / "tiny.py")["metrics"] == results["metrics"]
+    model = run.load(path, path.parent / "tiny.py")
+    segmenter = Segmenter(model, load_largest(model.record["plan"]))
+    image = (
+        np.random.default_rng(0).integers(0, 255, (20, 37, 1)).astype(np.uint8)
+    )  # larger and smaller than the window
+    case = {"id": "new", "image": image}
+    each = segmenter.probabilities(case, [0, 1])
+    assert each[0].shape == (20, 37, 2)
+    np.testing.assert_allclose(each[0].sum(-1), 1, atol=1e-5)
+    np.testing.assert_array_equal(segmenter.segment(case), ((each[0] + each[1])[..., 1] > (each[0] + each[1])[..., 0]))
+    assert jax.tree.leaves(model.variables)[0].shape[0] == 2
