@@ -144,7 +144,7 @@ def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[
 def _read_events(model: Predictor, origin: Events, path: Path) -> list[Case]:
     """Read a folder of tables that have the names of those that the run learnt from."""
     if not path.is_dir():
-        names = ", ".join(Path(one.path).name for one in (origin.stays, *origin.tables))
+        names = ", ".join(dict.fromkeys(Path(one.path).name for one in (origin.stays, *origin.tables)))
         raise InputError(f"{path}: a run on events predicts the stays of a folder that holds {names}")
     return origin.elsewhere(path, model.record["data"]["codes"], model.experiment.data.exclude)
 
