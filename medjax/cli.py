@@ -167,7 +167,11 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV; segment scans")
     sub.add_argument("run", type=Path, help="run folder")
     sub.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="image files, an npz, a CSV of table rows; NIfTI scans"
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="image files, an npz, a CSV of table rows, a folder of tables of events, NIfTI scans",
     )
     sub.add_argument(
         "--out",

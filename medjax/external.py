@@ -9,7 +9,7 @@ import numpy as np
 
 from medjax.data import dataset as datasets
 from medjax.data.case import Case
-from medjax.data.origins import Folder
+from medjax.data.origins import Events, Folder
 from medjax.data.origins.elsewhere import images_to_judge, images_to_predict
 from medjax.data.origins.table import Table, read_cases
 from medjax.data.origins.table import unknown_levels as table_unknown_levels
@@ -28,7 +28,7 @@ TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
 def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
-    """Read files to predict: image files, an npz, a CSV of table rows; for images also folders and CSVs that list them.
+    """Read files to predict: image files, an npz, a CSV of table rows, a folder of events; for images also lists of them.
 
     Several of a kind may be given.
 
@@ -36,9 +36,11 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
         InputError: a missing or broken file, by its name.
     """
     cases: list[Case] = []
-    images = []
+    images, origin = [], model.experiment.data.origin
     for path in paths:
-        if path.suffix.lower() == ".npz":
+        if isinstance(origin, Events):
+            cases += _read_events(model, origin, path)
+        elif path.suffix.lower() == ".npz":
             cases += read_npz(path)
         elif _holds_images(model, path):
             cases += images_to_predict(_folder(model, path), path, _channels(model))
@@ -47,7 +49,6 @@ def read_inputs(model: Predictor, paths: Sequence[Path]) -> list[Case]:
         else:
             images.append(path)
     if images:
-        origin = model.experiment.data.origin
         # One's own images were trained on with these settings; another conversion would be another picture.
         own = isinstance(origin, Folder)
         cases += read_images(images, origin.channels, origin.dtype) if own else read_images(images)
@@ -138,6 +139,14 @@ def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[
         table[kept] = case["table"]
         case["table"] = table
     return rows
+
+
+def _read_events(model: Predictor, origin: Events, path: Path) -> list[Case]:
+    """Read a folder of tables that have the names of those that the run learnt from."""
+    if not path.is_dir():
+        names = ", ".join(dict.fromkeys(Path(one.path).name for one in (origin.stays, *origin.tables)))
+        raise InputError(f"{path}: a run on events predicts the stays of a folder that holds {names}")
+    return origin.elsewhere(path, model.record["data"]["codes"], model.experiment.data.exclude)
 
 
 def prediction_csv(model: Predictor, predictions: Predictions) -> str:

@@ -60,6 +60,7 @@ def describe_data(work: Job) -> dict[str, Any]:
         "cases": {str(name): int(count) for name, count in zip(names, counts, strict=True)},
         "patients_known": work.audit.patients_known,
         "columns": list(work.dataset.columns),
+        "codes": list(work.dataset.codes),
         "skipped": [list(entry) for entry in work.dataset.skipped],
         "synthetic": work.dataset.synthetic,
         "missing": _missing(work),

@@ -270,6 +270,18 @@ def test_data_are_listed_and_described_and_audited():
     assert "no patient in two splits" in out
 
 
+def test_the_columns_of_a_file_are_described(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("age,ill\n" + "\n".join(f"{k % 7},{k % 2}" for k in range(40)) + "\n")
+    code, out, _ = typed(["data", "describe", path, "--target", "ill"])
+    assert code == 0
+    assert "ill" in out
+    assert "alone" in out
+    code, _, err = typed(["data", "describe", "breast_cancer_wisconsin", "--target", "ill"])
+    assert code == 2
+    assert "--target and --group describe a CSV" in err
+
+
 def test_an_experiment_file_tells_which_of_its_parts_are_described(tmp_path):
     code, out, _ = typed(["data", "describe", config(tmp_path, TABLE)])
     assert code == 0

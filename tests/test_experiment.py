@@ -6,8 +6,9 @@ import pytest
 from medjax import config
 from medjax.data.split import Folds, HashedSplit
 from medjax.errors import InputError
-from medjax.experiment import Duration, resolve
-from medjax.tasks import Regression
+from medjax.experiment import Data, Duration, Experiment, resolve
+from medjax.models import FTTransformer
+from medjax.tasks import Classification, Regression
 
 CLASSES = ("malignant", "benign")
 
@@ -111,3 +112,15 @@ def test_a_mix_that_is_no_mixing_is_refused(small):
     assert resolve(dataclasses.replace(small, mix=partial(mixup, alpha=0.3)), CLASSES).mix is not None
     with pytest.raises(InputError, match=r"mix is called with \(key, batch, inputs\)"):
         resolve(dataclasses.replace(small, mix=partial(random_noise, deviation=0.1)), CLASSES)
+
+
+def test_a_model_of_columns_is_told_how_many_numbers_each_column_takes():
+    given = Experiment(
+        name="columns", data=Data(name="x", inputs=("table",), exclude=("late",)), task=Classification(positive="ill"),
+        model=FTTransformer(),
+    )  # fmt: skip
+    found = resolve(given, ("well", "ill"), ("age", "late", "sex=male", "stage=I", "stage=II"))
+    assert found.model.columns == (1, 1, 2)
+    assert resolve(given, ("well", "ill")).model.columns == ()
+    with pytest.raises(InputError, match="standardise names 'number', which is standardised by `code`"):
+        resolve(dataclasses.replace(given, standardise=("number",)), ("well", "ill"))

@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from medjax.data.readers.cells import excel_day
+from medjax.data.readers.cells import excel_day, is_date
 from medjax.errors import InputError
 
 
@@ -130,7 +130,9 @@ def moments(values: Sequence[str] | Shaped[np.ndarray, " values"], where: str) -
         read = [datetime.fromisoformat(text).replace(tzinfo=None) for text in texts]
     except ValueError as error:
         days = [text for text in texts if excel_day(text)]
+        slashed = [text for text in texts if is_date(text) and not text[:4].isdigit()]
         advice = f"; {days[0]!r} may be a day number of Excel, {excel_day(days[0])}" if days else ""
+        advice = f"; in {slashed[0]!r} nobody can tell day from month" if slashed else advice
         raise InputError(f"{where}: neither dates as 2024-05-31 nor numbers all through ({error}){advice}.") from None
     return np.array([(one - datetime(1970, 1, 1)).total_seconds() / 86400 for one in read])
 

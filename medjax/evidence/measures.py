@@ -259,7 +259,8 @@ def _folded(setting: Setting, name: str) -> str:
 
 def warnings(name: str, found: Interval, setting: Setting) -> str:
     """Everything that makes this interval of the metric `name` doubtful, or an empty text."""
-    told = (found.warning, _heavy_tails(setting, name), _folded(setting, name), _scarce(setting, name))
+    rare = segmentation_measures.rare_failures(name, setting)
+    told = (found.warning, _heavy_tails(setting, name), rare, _folded(setting, name), _scarce(setting, name))
     return "; ".join(text for text in told if text)
 
 

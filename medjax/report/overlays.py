@@ -54,16 +54,21 @@ class Overlay:
 def chosen(predictions: Predictions) -> list[tuple[str, str]]:
     """(rank, id) of the cases whose pictures a report shows: those with the lowest, a middle and the highest Dice.
 
-    Dice is the mean over the classes, and over the seeds; equal ones go by the order of the cases. No case comes twice.
+    Dice is the mean over the classes, and over the seeds; equal ones go by the order of the cases. No case comes twice. The
+    median and the best are of the cases in which there is something to find, where there are any: two empty masks agree
+    wholly and show nothing.
     """
     dice = mean_dice(predictions)
     order = np.argsort(dice, kind="stable")
-    cases = len(order)
-    places = [*range(EACH), *(cases // 2 + k for k in range(EACH)), *(cases - 1 - k for k in range(EACH))]
+    there = order[(predictions.target[order] > 0).any(-1)]
+    there = there if len(there) else order
+    count = len(there)
+    middle = [*range(count // 2, count), *reversed(range(count // 2))]
+    ranked = {"worst": order, "median": there[middle], "best": there[::-1]}
     found: dict[str, str] = {}
-    for rank, place in zip(np.repeat(RANKS, EACH).tolist(), places, strict=True):
-        if 0 <= place < cases:
-            found.setdefault(str(predictions.id[order[place]]), rank)
+    for rank in RANKS:
+        fresh = [name for place in ranked[rank] if (name := str(predictions.id[place])) not in found]
+        found |= dict.fromkeys(fresh[:EACH], rank)
     return [(rank, name) for name, rank in found.items()]
 
 

@@ -116,7 +116,9 @@ def test_a_split_by_time_puts_a_patient_where_the_first_visit_lies():
     assert assign_by_time(groups, dates, spec).tolist() == expected
     years = np.array(["2019", "2022", "2020", "2021.5", "2020.9", "2021"])
     assert assign_by_time(groups, years, ByTime("year", validation=2020, test=2021)).tolist() == expected
-    for wrong, message in (("soon", "neither dates"), ("", "1 cases have no 'visit'"), ("2020", "neither dates")):
+    for wrong, message in (("soon", "neither dates"), ("", "1 cases have no 'visit'"), ("2020", "neither dates"),
+                           ("45123", "'45123' may be a day number of Excel, 2023-07-16"),
+                           ("1/2/2023", "in '1/2/2023' nobody can tell day from month")):  # fmt: skip
         with pytest.raises(InputError, match=message):
             assign_by_time(groups, np.array([wrong, *dates[1:]]), spec)
     with pytest.raises(InputError, match="not before test"):

@@ -55,6 +55,7 @@ def test_an_evaluation_by_hand():
     found = result["metrics"]["dice"]
     assert found["estimate"] == pytest.approx(dice.mean())
     assert found["low"] < found["estimate"] < found["high"] <= 1
+    assert "rare failures" in found["warning"]
     assert found["median"] == pytest.approx(np.median(dice.mean((0, 2))))
     assert found["seeds"]["standard_deviation"] == pytest.approx(dice.mean((1, 2)).std(ddof=1))
     assert result["classes"]["tumour"]["dice"]["estimate"] == pytest.approx(dice[..., 1].mean())

@@ -30,6 +30,8 @@ def test_padding_is_not_read_and_everything_else_is(name):
     behind = CODE == 0
     same = run(CODE, jnp.where(behind, 7.0, NUMBER), jnp.where(behind, -3.0, HOURS), TABLE)
     np.testing.assert_allclose(same, out, atol=1e-6)
+    short = run(CODE[:, :3], NUMBER[:, :3], HOURS[:, :3], TABLE)  # as many places as events
+    np.testing.assert_allclose(short, out, atol=1e-6)
     for changed in (
         (CODE.at[0, 1].set(4), NUMBER, HOURS, TABLE),
         (CODE, NUMBER.at[0, 1].set(2.0), HOURS, TABLE),

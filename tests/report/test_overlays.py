@@ -28,6 +28,14 @@ def test_worst_median_and_best_are_chosen_by_dice():
     found = overlays.chosen(predictions([0.5, 0.9, 0.1, 0.7, 0.3, 0.8, 0.2]))
     expected = [("worst", 2), ("worst", 6), ("median", 0), ("median", 3), ("best", 1), ("best", 5)]
     assert found == [(rank, f"case_{k}") for rank, k in expected]
+    from dataclasses import replace
+
+    empty = predictions([0.5, 1.0, 0.1, 0.7, 0.3, 1.0, 0.0])
+    found = overlays.chosen(replace(empty, target=np.array([[1.0], [0], [1], [1], [1], [0], [0]])))
+    expected = [("worst", 6), ("worst", 2), ("median", 0), ("median", 3), ("best", 4)]
+    assert found == [
+        (rank, f"case_{k}") for rank, k in expected
+    ]  # an invented mask is shown, empty ones that agree are not
     few = overlays.chosen(predictions([0.5, 0.9, 0.1]))
     assert sorted(name for _, name in few) == ["case_0", "case_1", "case_2"]  # none twice
 

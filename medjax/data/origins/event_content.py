@@ -182,10 +182,13 @@ def read_events(
 
 
 def arrays(events: Sequence[Event], numbers: Mapping[str, int], length: int, until: float) -> dict[str, np.ndarray]:
-    """Return `code`, `number` and `hours` (before the prediction) of the last events, padded to one length."""
+    """Return `code`, `number` and `hours` (before the prediction) of the last events, padded to one length.
+
+    A code that is not in the dictionary becomes 1, which training never saw either.
+    """
     kept = sorted(events, key=lambda event: event.hours)[-length:]
     code, value, hours = np.zeros(length, np.int32), np.full(length, np.nan, np.float32), np.zeros(length, np.float32)
-    code[: len(kept)] = [numbers[event.code] for event in kept]
+    code[: len(kept)] = [numbers.get(event.code, 1) for event in kept]
     value[: len(kept)] = [event.value for event in kept]
     hours[: len(kept)] = [until - event.hours for event in kept]
     return {"code": code, "number": value, "hours": hours}

@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from medjax.data.case import Case
 from medjax.data.origin import Facts, Problem
 from medjax.data.origins.event_content import HOURS, EventTable, Reading, Record, arrays, read_events, read_stays
-from medjax.data.origins.table import Table
+from medjax.data.origins.table import Table, read_cases
 from medjax.data.readers.table import find_file
 from medjax.errors import InputError
 
@@ -115,6 +116,29 @@ class Events:
                 yield Problem(record.where, record.wrong) if record.wrong else {
                     **case, **arrays(record.events, numbers, self.length, self.until),
                 }  # fmt: skip
+
+    def elsewhere(self, folder: Path, codes: Sequence[str], exclude: Sequence[str] = ()) -> list[Case]:
+        """Read tables of the same names in another folder in the same way, without targets, to predict their stays.
+
+        Nobody knows yet when these stays end, so each of them is a case.
+
+        Args:
+            folder: of the tables.
+            codes: the dictionary of the run; other codes are unknown (1).
+            exclude: names from `stays.columns` that the model does not see.
+
+        Raises:
+            InputError: whatever is wrong with the files; every stay must be readable here.
+        """
+        moved = dataclasses.replace(
+            self,
+            stays=dataclasses.replace(self.stays, path=str(folder / Path(self.stays.path).name)),
+            tables=tuple(dataclasses.replace(one, path=str(folder / Path(one.path).name)) for one in self.tables),
+            end=None,
+        )
+        records, numbers = moved._read().records, {code: place for place, code in enumerate(codes, start=2)}
+        cases = read_cases(moved.stays, Path(moved.stays.path), exclude=exclude)
+        return [case | arrays(records[case["id"]].events, numbers, self.length, self.until) for case in cases]
 
     def _stays(self) -> Table:
         return dataclasses.replace(self.stays, on_error=self.on_error)

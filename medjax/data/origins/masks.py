@@ -327,30 +327,36 @@ def _volume(origin: Masks, entry: Entry, channels: int) -> Case:
         own = " x ".join(f"{one:g}" for one in grid.spacing)
         if not np.allclose(sorted(_spacing(text, 3)), sorted(grid.spacing), rtol=_AGREE):
             raise ValueError(f"the manifest tells a spacing of {text} mm, but the scan {own} mm; mend the wrong one")
-    labels = [_read(nifti.read_labels, path, grid)[0] for path in entry.target]
-    return {"volume": volume, "segmentation": np.stack(labels), "spacing": np.array(grid.spacing, np.float32)}
+    labels = (_read(nifti.read_labels, path, grid)[0] for path in entry.target)
+    return {"volume": volume, "segmentation": labels, "spacing": np.array(grid.spacing, np.float32)}
 
 
 def _image(origin: Masks, entry: Entry, channels: int) -> Case:
     image = _read(read_image, entry.path, 3 if channels == 3 else 1, origin.dtype)
     text = _told_spacing(origin, entry)
     spacing = _spacing(text, 2) if text else origin.spacing or (1.0, 1.0)
-    labels = []
-    for path in entry.target:
-        mask = _read(read_image, path, 1)[..., 0]
-        if mask.shape != image.shape[:2]:
-            raise ValueError(f"{path.name}: it measures {mask.shape}, but its image {image.shape[:2]}")
-        labels.append(mask)
-    return {"image": image, "segmentation": np.stack(labels), "spacing": np.array(spacing, np.float32)}
+
+    def masks_of() -> Iterator[np.ndarray]:
+        for path in entry.target:
+            mask = _read(read_image, path, 1)[..., 0]
+            if mask.shape != image.shape[:2]:
+                raise ValueError(f"{path.name}: it measures {mask.shape}, but its image {image.shape[:2]}")
+            yield mask
+
+    return {"image": image, "segmentation": masks_of(), "spacing": np.array(spacing, np.float32)}
 
 
-def _segmentation(origin: Masks, entry: Entry, labels: np.ndarray, classes: int) -> np.ndarray:
-    """One mask of class numbers from the masks (n, ...) of a case."""
+def _segmentation(origin: Masks, entry: Entry, labels: Iterator[np.ndarray], classes: int) -> np.ndarray:
+    """One mask of class numbers from the masks of a case, of which there may be hundreds: read one after the other."""
+    first = next(labels)
     if origin.values == "instances":
-        return (labels != 0).any(0).astype(np.uint8)
-    if (wrong := (labels >= classes) | (labels != np.round(labels))).any():
+        either = first != 0
+        for mask in labels:
+            either |= mask != 0
+        return either.astype(np.uint8)
+    if (wrong := (first < 0) | (first >= classes) | (first != np.round(first))).any():
         advice = "name all classes, or set values='instances' if whatever is not 0 is one class"
         raise ValueError(
-            f"{entry.target[0].name}: the value {labels[wrong][0]:g} is none of {classes} classes; {advice}"
+            f"{entry.target[0].name}: the value {first[wrong][0]:g} is none of {classes} classes; {advice}"
         )
-    return labels[0].astype(np.uint8)
+    return first.astype(np.uint8)

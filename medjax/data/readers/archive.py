@@ -1,12 +1,14 @@
 """Archives of images (tar, zip) unpacked once into the cache; nothing in an archive decides where a file is written."""
 
 import hashlib
+import re
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -25,7 +27,14 @@ def is_archive(path: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file as hex."""
+    """The SHA-256 of a file as hex; one that did not change since is not read again."""
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _digest(path: Path, size: int, changed: int) -> str:
+    del size, changed  # they tell the cache whether it may answer
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -48,7 +57,10 @@ def unpack(path: Path) -> Path:
             _write_all(path, part)
             part.replace(folder)
         except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or "it is damaged or cut short"
+            told = (
+                str(error) if isinstance(error, RuntimeError) else getattr(error, "strerror", None)
+            )  # a password, a disk
+            reason = told or "it is damaged or cut short"
             raise InputError(f"{path}: this archive cannot be unpacked ({reason}).") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -98,7 +110,8 @@ def _files(path: Path) -> Iterator[tuple[str, IO[bytes] | Any]]:
 def _inside(path: Path, name: str) -> PurePosixPath:
     """The path of an entry below the folder; refuses one that would lie outside."""
     pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or "\0" in name or not pure.parts:
+    drive = re.match(r"[A-Za-z]:", name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or drive or "\0" in name or not pure.parts:
         raise InputError(f"{path}: the entry {name!r} would be written outside of its folder; nothing was kept.")
     return pure
 

@@ -99,7 +99,8 @@ def overlays(names: tuple[str, ...], cases: list[Overlay], predictions: Predicti
     return Drawn(
         "overlays", "Best, median and worst cases",
         "Solid: the true contour. Dashed: the predicted one. Of a volume the slice with most of the truth is shown, cut to the "
-        "surroundings of the masks. Chosen by Dice, the mean over classes and seeds; two pictures of a rank are no sample.",
+        "surroundings of the masks. Chosen by Dice, the mean over classes and seeds, the median and the best among cases with "
+        "something to find; two pictures of a rank are no sample.",
         "pictures of the worst, two middle and the best cases with the true and the predicted contours; which cases they are "
         "stands in overlays.csv", render(draw, 7.2, 2.9 * rows + 0.5), columns,
     )  # fmt: skip

@@ -101,6 +101,25 @@ def test_the_last_events_are_kept_and_facts_of_other_tables_are_joined_by_their_
     np.testing.assert_allclose(cases["s1"]["hours"][0], 24)
 
 
+def test_tables_elsewhere_are_read_with_the_dictionary_of_the_run(files, tmp_path):
+    origin = files()
+    facts, cases = read(origin)
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "stays.csv").write_text("stay,person,age\nn1,p9,50\nn2,p8,\n")  # neither end nor answer are known yet
+    (new / "labs.csv").write_text(
+        "stay,minute,name,result,entered\nn1,10,sodium,140,20\nn1,11,krypton,1,20\nn1,130,lactate,1,1\n"
+    )
+    (new / "drugs.csv").write_text("stay,minute,drug\nn2,5,aspirin\n")
+    found = {case["id"]: case for case in origin.elsewhere(new, facts.codes)}
+    np.testing.assert_array_equal(found["n1"]["code"], [facts.codes.index("lab: sodium") + 2, 1, 0, 0])
+    np.testing.assert_array_equal(found["n2"]["code"], [facts.codes.index("aspirin") + 2, 0, 0, 0])
+    assert "label" not in found["n1"]
+    same = {case["id"]: case for case in origin.elsewhere(tmp_path, facts.codes)}
+    for key in ("code", "number", "hours", "table"):
+        np.testing.assert_array_equal(same["s1"][key], cases["s1"][key])
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -97,7 +97,8 @@ def broken(tmp_path: Path, straight: np.ndarray) -> dict[str, tuple[Path, str]]:
     array = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     good = save(tmp_path / "good.nii.gz", array, straight)
     packed, plain = good.read_bytes(), gzip.decompress(good.read_bytes())
-    flipped = bytearray(packed)
+    large = np.random.default_rng(0).normal(size=(40, 40, 60)).astype(np.float32)  # more than is read ahead
+    flipped = bytearray(save(tmp_path / "large.nii.gz", large, straight).read_bytes())
     flipped[-6] ^= 255  # of the checksum
 
     def raw(name: str, content: bytes) -> Path:
