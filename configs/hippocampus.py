@@ -4,6 +4,17 @@
     uv run train.py --config configs/hippocampus.py --set 'replicates.only=[]'     # all five folds
 
 `dataset.json`, `imagesTr` and `labelsTr` lie in volume3d/msd_hippocampus of the folder that MEDJAX_DATA names.
+
+Lab-book
+    command   uv run train.py --config configs/hippocampus.py --set training.duration.epochs=6
+    time      36 min on two cores with a load of 15, training and judging
+    score     fold 0 of 5 alone, 36 cases held out, patients unknown: Dice .865 (.852 to .877), anterior .868 (.856 to .879),
+              posterior .863 (.846 to .876), delta method by patient, log scale of 1 - x; Hausdorff 95 1.50 mm (1.34 to 1.68),
+              mean surface distance .509 mm (.469 to .554). On the ten cases held back, where the parameters were chosen, .867
+    choice    the largest component alone was kept of the posterior part (chosen on the cases held back)
+    goal      .88 over the folds: not reached in six epochs. The 24 epochs of this file, and the other folds, have not been measured
+    plan      `medjax plan` proposes the patch of 40 x 56 x 40 that nnU-Net uses here; the widths and the batch differ (below)
+    commit    9018b69
 """
 
 from functools import partial
@@ -46,7 +57,7 @@ experiment = Experiment(
     ),
     training=Training(
         duration=Duration(epochs=24),
-        batch_size=2,  # twice the steps of the planned four for the same time
+        batch_size=2,  # the plan has six; so there are more steps for the same time
         evaluate_every=Duration(epochs=2),
         select="dice",
         ema=0.98,

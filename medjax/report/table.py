@@ -12,7 +12,7 @@ def results_table(evaluation: dict, header: dict | None = None) -> str:
 
     Header keys: `title`, `validation` (kind, such as "INTERNAL cross-validation" or "EXTERNAL"), `folds`, `seeds`,
     `positive`, `cases`, `patients` (a number, or "patients unknown (taken as independent)"), `excluded`, `missing`,
-    `duplicates`, `plan` (hash), `opening` (line), `leak` and `unchecked` (lines), `name` (of our column).
+    `duplicates`, `components` (which were kept of a mask), `plan` (hash), `opening` (line), `leak` and `unchecked` (lines), `name` (of our column).
     """
     header = header or evaluation.get("about", {})
     lines = [*_heading(evaluation, header), "", *_body(evaluation, header)]
@@ -56,6 +56,8 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
     parts += [f"{header[key]} {key}" for key in ("excluded", "missing", "duplicates") if header.get(key) is not None]
     if counts.get("without_target"):
         parts.append(f"{counts['without_target']} without target")
+    if header.get("components"):
+        parts.append(header["components"])
     if header.get("plan"):
         parts.append(f"plan {header['plan']}")
     lines = formats.join(title.split("; ")) + formats.join([part for part in parts if part])
