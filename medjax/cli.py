@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     kind.add_argument("--images", type=Path, help="folder with a folder of images a class, or a CSV that lists images")
     kind.add_argument("--table", type=Path, help="CSV with a header, one case a row; needs --target")
     sub.add_argument("--target", help="column of what is to be learnt; a,b,c: findings in a list of images")
+    sub.add_argument("--event", help="with --table: column that says how the time --target ended (0 censored, 1 event)")
     sub.add_argument("--group", help="column of the patient; with a folder of images a regular expression on the path")
     sub.add_argument("--positive", help="the positive class, where there are two")
     sub.add_argument("--folder", type=Path, default=Path("configs"), help="where to write it (%(default)s)")

@@ -285,6 +285,7 @@ def new_command(arguments: argparse.Namespace) -> None:
         images=arguments.images,
         table=arguments.table,
         target=arguments.target,
+        event=arguments.event,
         group=arguments.group,
         positive=arguments.positive,
         on_error=arguments.on_error or "stop",

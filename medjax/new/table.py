@@ -32,6 +32,7 @@ _LEFT_OUT = {
     "date": "it holds dates; give the days since a fixed event instead",
     "text": "it holds free text",
 }
+_UNLEARNT = ("constant", "empty", "identifier", "date")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def draft(
     """
     header = unnamed(path)
     columns = inspect(path, header)
-    roles = _roles(path, columns, target, group)
+    roles = roles_of(path, columns, target, group)
+    if roles.target.kind in _UNLEARNT:
+        raise InputError(f"{path}: the target {target!r} cannot be learnt: {_LEFT_OUT[roles.target.kind]}")
     kind, ordered = kind_of(roles.target)
     lonely = _lonely(path, roles.target, on_error) if kind == "label" else ()
     origin = Table(
@@ -181,8 +184,10 @@ def draft(
     )  # fmt: skip
 
 
-def _roles(path: Path, columns: Sequence[Column], target: str | None, group: str | None) -> Roles:
-    """Decide what every column is for."""
+def roles_of(
+    path: Path, columns: Sequence[Column], target: str | None, group: str | None, apart: Sequence[str] = ()
+) -> Roles:
+    """Decide what every column is for; those `apart` are no inputs."""
     names = [column.name for column in columns]
     if target is None:
         raise InputError(f"--table needs --target, the column to be learnt; the columns are {', '.join(names)}")
@@ -190,11 +195,9 @@ def _roles(path: Path, columns: Sequence[Column], target: str | None, group: str
         if given is not None and given not in names:
             raise InputError(f"{path}: {option} {given!r}: there is no such column; {nearest(given, names)}")
     learnt = columns[names.index(target)]
-    if learnt.kind in ("constant", "empty", "identifier", "date"):
-        raise InputError(f"{path}: the target {target!r} cannot be learnt: {_LEFT_OUT[learnt.kind]}")
     numeric, categorical, dropped = [], [], []
     for column in columns:
-        if column.name in (target, group):
+        if column.name in (target, group, *apart):
             continue
         if column.kind == "identifier" and group is None and column.distinct < column.count - column.missing:
             group = column.name  # a name of patients that repeats: their rows stay together
