@@ -2,6 +2,13 @@
 
 uv run train.py --config configs/phantom_survival.py
 uv run python benchmarks/known_risk.py runs/phantom_survival
+
+Lab-book
+    time      3 min 43 s on two CPU cores that six other programs shared (87 s of CPU time)
+    score     SYNTHETIC, 177 patients of the validation set, on whom nothing was chosen: concordance .651 (.604 to .696)
+    truth     the true risk has .768 (.726 to .805); rank correlation of predicted and true risk .597 (.492 to .685): part
+              of the known risk is recovered, not all of it
+    commit    36c3b67
 """
 
 from functools import partial
