@@ -6,7 +6,7 @@ Lab-book
     time      4 min 58 s on two CPU cores that six other programs shared (108 s of CPU time) for 25 models
     score     7,874 people, out-of-fold: concordance .798 (.788 to .808), Cox regression .796 (.786 to .806), paired
               difference +.002 (.000 to +.004): superior, by an amount that matters to nobody
-    commit    36c3b67
+    commit    725ca6d
 """
 
 from functools import partial

@@ -5,7 +5,7 @@ python train.py --config configs/gbsg.py --set validation=0. --set evaluation.te
 
 Lab-book
     command   the second one: learnt on Rotterdam (1,546), judged on the GBSG trial (686), 25 models in one program
-    time      about 3 min on two CPU cores that six other programs shared
+    time      4 min 28 s on two CPU cores that six other programs shared
     score     686 test patients (opening 1, 1 model): concordance .681 (.650 to .711), Cox regression .656 (.624 to .687),
               paired difference +.025 (+.012 to +.038): superior; a random survival forest .678 (.646 to .708), difference
               +.003 (-.011 to +.017): not distinguishable
@@ -14,7 +14,7 @@ Lab-book
               no gain of choosing is shown
     choices   as for METABRIC, validation .25 of Rotterdam, three splits: .668 for these, Cox .661
     caution   observed/expected at 24 months .85 (.75 to .97): another study, another risk; 27 rows are identical to others
-    commit    36c3b67
+    commit    632620f
 """
 
 from functools import partial

@@ -6,7 +6,7 @@ Lab-book
     time      2 min 5 s on two CPU cores that six other programs shared (71 s of CPU time) for 25 models
     score     686 women, out-of-fold: concordance .676 (.644 to .707), Cox regression .664 (.632 to .695), paired difference
               +.012 (-.005 to +.029): no difference shown
-    commit    36c3b67
+    commit    8a0a461
 """
 
 from functools import partial

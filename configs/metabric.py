@@ -12,7 +12,7 @@ Lab-book
     choices   network, decay and steps on three splits of the training patients (validation .25): .650 for these, .647 and
               .637 for a narrower network, Cox .642; the test set played no part
     caution   observed/expected at 180 months .85 (.77 to .94): too much risk is predicted there, as by Cox regression
-    commit    36c3b67 (the run), 5ac75ac (the comparison with the forest)
+    commit    632620f
 """
 
 from functools import partial

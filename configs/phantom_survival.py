@@ -8,7 +8,7 @@ Lab-book
     score     SYNTHETIC, 177 patients of the validation set, on whom nothing was chosen: concordance .651 (.604 to .696)
     truth     the true risk has .768 (.726 to .805); rank correlation of predicted and true risk .597 (.492 to .685): part
               of the known risk is recovered, not all of it
-    commit    36c3b67
+    commit    62e1441, with the files of 36c3b67
 """
 
 from functools import partial

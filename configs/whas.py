@@ -9,7 +9,7 @@ Lab-book
               .842), paired difference .000 (-.012 to +.012): no difference shown
     leak      on the published parts (second command): .844 (.810 to .874), Cox .817, difference +.027 (+.011 to +.043).
               It is memory: the gain is gone once identical rows stay together
-    commit    36c3b67
+    commit    8a0a461 (the leak: 725ca6d)
 """
 
 from functools import partial
