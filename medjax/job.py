@@ -220,7 +220,7 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
     return fitted
 
 
-def _known(experiment: Experiment, row: dict[str, np.ndarray], key: str) -> np.ndarray:
+def _known(experiment: Experiment, row: dict[str, Any], key: str) -> np.ndarray:
     """Return an input's values; of a case that is to be segmented those on the canvas that are its own."""
     if experiment.task.kind != "segmentation":
         return row[key]

@@ -26,27 +26,27 @@ class Facts:
             the cases are not parted.
         classes: names of the classes (`label`, and then every case has one), of the findings (`labels`), or of the classes of
             `segmentation`, the background first.
-        segmented: whether `classes` are those of `segmentation`.
         columns: names of the columns of `table`.
-        codes: the dictionary of `code`: what 2, 3, ... mean.
         description: one or two sentences.
         synthetic: whether no patient stands behind the cases; every result then says so.
         licence: of the data, where it is known.
         citation: of the data, where it is known.
         notes: what a person should know about how the files were read, a line each.
+        segmented: whether `classes` are those of `segmentation`.
+        codes: the dictionary of `code`: what 2, 3, ... mean.
     """
 
     shapes: dict[str, tuple[Shape, str]]
     counts: dict[str, int]
     classes: tuple[str, ...] = ()
-    segmented: bool = False
     columns: tuple[str, ...] = ()
-    codes: tuple[str, ...] = ()
     description: str = ""
     synthetic: bool = False
     licence: str = ""
     citation: str = ""
     notes: tuple[str, ...] = field(default=())
+    segmented: bool = False
+    codes: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> bool:

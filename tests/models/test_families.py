@@ -211,7 +211,7 @@ def test_kinds_of_convolution_that_the_compiler_maps_badly_are_seen() -> None:
     grouped = jax.ShapeDtypeStruct((3, 3, 1, 4), "float32")
     from medjax.models.convolution import _convolve
 
-    assert has_convolutions(lambda k: _convolve(jnp.zeros((1, 5, 5, 4)), k, 1, groups=4), grouped)
+    assert has_convolutions(lambda k: _convolve(jnp.zeros((1, 5, 5, 4)), k, (1, 1), groups=4), grouped)
 
 
 @pytest.mark.parametrize(

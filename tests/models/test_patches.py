@@ -48,7 +48,7 @@ def test_a_depthwise_convolution_and_its_derivatives_are_those_of_the_compiler(s
         return jnp.sum(target * jnp.tanh(convolve_depthwise(x, kernel) / 9))
 
     def plain(x, kernel):
-        return jnp.sum(target * jnp.tanh(_convolve(x, kernel, 1, groups=4) / 9))
+        return jnp.sum(target * jnp.tanh(_convolve(x, kernel, (1,) * (x.ndim - 2), groups=4) / 9))
 
     @jax.jit
     def both(x, kernel):
@@ -57,7 +57,7 @@ def test_a_depthwise_convolution_and_its_derivatives_are_those_of_the_compiler(s
             forward = jax.jvp(lambda k, loss=loss: loss(x, k), (kernel,), (jnp.ones_like(kernel),))[1]
             mapped = jax.vmap(jax.grad(loss, 1), (None, 0))(x, jnp.stack([kernel, 2 * kernel]))
             pairs[name] = (jax.grad(loss, (0, 1))(x, kernel), forward, mapped)
-        return pairs, convolve_depthwise(x, kernel), _convolve(x, kernel, 1, groups=4)
+        return pairs, convolve_depthwise(x, kernel), _convolve(x, kernel, (1,) * (x.ndim - 2), groups=4)
 
     pairs, ours, theirs = both(x, kernel)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -6,6 +6,7 @@ not published: every row counts as a patient of its own, which is wrong for WHAS
 """
 
 import contextlib
+import csv
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -285,9 +286,13 @@ def _read_hdf5(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _arff(path: Path) -> tuple[np.ndarray, Any]:
-    from scipy.io import arff
+    longest = csv.field_size_limit()
+    try:
+        from scipy.io import arff
 
-    return arff.loadarff(str(path))
+        return arff.loadarff(str(path))
+    finally:
+        csv.field_size_limit(longest)  # scipy raises it for the whole process
 
 
 def _encoded(rows: np.ndarray, told: Any, name: str) -> dict[str, np.ndarray]:
