@@ -19,9 +19,9 @@ from medjax.data.readers.table import read_table
 from medjax.data.source import MemorySource, Source, concatenate
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions, ensemble, outputs
-from medjax.label_files import labelled_files
 from medjax.metrics.ordinal import median_grade
 from medjax.predictor import Predictor, shapes
+from medjax.segmentation.label_files import labelled_files
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 """Ends of the names of files that are read as tables."""

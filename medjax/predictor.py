@@ -76,7 +76,7 @@ class Predictor:
 
         Raises:
             InputError: a case breaks the contract, or has another shape than the training cases (its id is named); the
-                run segments, which `medjax.segmenter.Segmenter` does.
+                run segments, which `medjax.segmentation.segmenter.Segmenter` does.
         """
         task = self.experiment.task
         if task.kind == "segmentation":

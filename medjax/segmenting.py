@@ -13,12 +13,12 @@ from medjax.data.ledger import Opening
 from medjax.data.source import Source
 from medjax.evidence.predictions import Predictions
 from medjax.job import Job
-from medjax.label_maps import write_maps
 from medjax.metrics.segmentation import MEASURES, measures, volume
 from medjax.predictor import Predictor
 from medjax.report import overlays
 from medjax.results import Plan
-from medjax.segmenter import Segmenter, choose_components, load_largest
+from medjax.segmentation.label_maps import write_maps
+from medjax.segmentation.segmenter import Segmenter, choose_components, load_largest
 
 
 def freeze(work: Job, model: Predictor, plan: Plan) -> Plan:

@@ -166,8 +166,8 @@ def predict_command(arguments: argparse.Namespace) -> None:
 
 def _segment(model: Any, arguments: argparse.Namespace) -> None:
     """Segment files, and write a label map for each."""
-    from medjax import label_files
-    from medjax.segmenter import Segmenter, load_largest
+    from medjax.segmentation import label_files
+    from medjax.segmentation.segmenter import Segmenter, load_largest
 
     if arguments.out is None:
         raise InputError("a segmentation needs --out: a file for one input (seg.nii.gz), a folder for several")
@@ -180,9 +180,9 @@ def plan_command(arguments: argparse.Namespace) -> None:
     """Look at the cases that training may see, and propose every setting of a segmentation with its reason."""
     import jax
 
-    from medjax import planner
     from medjax.data.partition import development_source, partition
     from medjax.experiment import resolve
+    from medjax.segmentation import planner
 
     experiment = _experiment(arguments.config, arguments)
     if experiment.task.kind != "segmentation":

@@ -11,7 +11,7 @@ LONGEST = 450  # lines of a file
 # Each room (a file, or a folder of files) imports only from rooms that stand before it, at the top of a file or lazily.
 ROOMS = [
     "errors", "config", "keys", "metrics", "losses", "survival_losses", "segmentation_losses", "data", "preprocess", "vocabulary", "augment", "models", "tasks", "experiment",
-    "folder", "label_maps", "training", "predict", "sliding", "baselines", "evidence", "job", "predictor", "reserved", "results", "segmenter", "label_files", "planner", "external", "report", "facts", "segmenting",
+    "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "segmentation", "reserved", "results", "external", "report", "facts", "segmenting",
     "fit", "run", "learning", "judge", "suspects", "treatment", "new", "verbs", "cli", "__main__",
 ]  # fmt: skip
 

@@ -6,10 +6,10 @@ import pytest
 
 from medjax import config, folder, run, segmenting
 from medjax.evidence.prediction_files import read_csv
-from medjax.label_maps import read_maps
 from medjax.report import overlays
 from medjax.report.table import results_table
-from medjax.segmenter import Segmenter, load_largest
+from medjax.segmentation.label_maps import read_maps
+from medjax.segmentation.segmenter import Segmenter, load_largest
 
 TINY = """
 from functools import partial

@@ -137,7 +137,7 @@ def predict_step(
     """Return one replicate's predictions for a batch: probabilities of the classes, or a value.
 
     Of a segmentation the counts of voxels that its score is made from, in one patch a case, the same every time; whole
-    cases are predicted by `medjax.sliding`.
+    cases are predicted by `medjax.segmentation.sliding`.
     """
     if experiment.task.kind == "segmentation":
         batch = augment.apply_batch(drawn_first(experiment), jax.random.key(0), 0, batch["index"], batch)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medjax import label_files
 from medjax.errors import InputError
-from medjax.segmenter import Segmenter
+from medjax.segmentation import label_files
+from medjax.segmentation.segmenter import Segmenter
 
 
 class Bright(Segmenter):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from medjax import sliding
+from medjax.segmentation import sliding
 
 
 def window(function, shape=(4, 6), overlap=0.5, flips=(), batch=1):

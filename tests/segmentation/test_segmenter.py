@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medjax.errors import InputError
-from medjax.segmenter import Segmenter, choose_components, keep_largest, load_largest, onto
+from medjax.segmentation.segmenter import Segmenter, choose_components, keep_largest, load_largest, onto
 
 
 def test_only_the_largest_component_of_the_named_classes_stays():

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from medjax import sliding
 from medjax.data.case import Case, check_case, check_shape
 from medjax.errors import InputError
 from medjax.predictor import Predictor, shapes
+from medjax.segmentation import sliding
 
 
 @dataclass(frozen=True, eq=False)

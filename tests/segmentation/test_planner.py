@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medjax import planner
 from medjax.errors import InputError
 from medjax.experiment import Training
 from medjax.models import UNet
 from medjax.preprocess import normalise_case, resample, rescale
+from medjax.segmentation import planner
 from medjax.tasks import Segmentation
 
 FOUND = planner.Fingerprint(

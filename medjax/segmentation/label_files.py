@@ -19,7 +19,7 @@ from medjax.data.source import Source, concatenate
 from medjax.data.storage import write_atomically
 from medjax.errors import InputError
 from medjax.predictor import Predictor, shapes
-from medjax.segmenter import Segmenter
+from medjax.segmentation.segmenter import Segmenter
 
 
 def segment_files(segmenter: Segmenter, inputs: Sequence[Path], out: Path) -> list[Path]:
