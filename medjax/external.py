@@ -20,6 +20,7 @@ from medjax.data.source import MemorySource, Source, concatenate
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions, ensemble, outputs
 from medjax.metrics.ordinal import median_grade
+from medjax.metrics.survival import predicted_median, predicted_restricted_mean
 from medjax.predictor import Predictor, shapes
 from medjax.segmentation.label_files import labelled_files
 
@@ -154,12 +155,16 @@ def prediction_csv(model: Predictor, predictions: Predictions) -> str:
 
     With two classes the predicted class follows the run's frozen threshold, of more it is the most probable one, of
     grades the median. Of several labels those at or above the threshold are listed, separated by "; ". Quantiles follow
-    the predicted value in columns of their own.
+    the predicted value in columns of their own. Times to an event: the median time, empty where the curve ends before it,
+    and the mean time free of the event up to the task's `until`, both of the mean curve, then risk and survival; with
+    competing causes the risks and incidences alone.
     """
     mean, several = ensemble(predictions), len(predictions.values) > 1
     spread = predictions.values.std(axis=0, ddof=1) if several else None
     names, chosen = outputs(predictions), _chosen(model, predictions, mean)
     header = ["id", *([] if chosen is None else ["prediction"]), *names]
+    of_times = _times(predictions, mean)
+    header[1:1] = of_times
     if several:
         header += [f"{name}_standard_deviation" for name in names]
     out = io.StringIO()
@@ -169,16 +174,29 @@ def prediction_csv(model: Predictor, predictions: Predictions) -> str:
         cells = [repr(float(value)) for value in mean[row]]
         if chosen is not None:
             cells.insert(0, chosen[row])
+        cells[:0] = [repr(float(values[row])) if np.isfinite(values[row]) else "" for values in of_times.values()]
         if spread is not None:
             cells += [repr(float(value)) for value in spread[row]]
         writer.writerow([name, *cells])
     return out.getvalue()
 
 
+def _times(predictions: Predictions, mean: np.ndarray) -> dict[str, np.ndarray]:
+    """Median and restricted mean of predicted curves, by column; {} where nothing has one curve."""
+    if predictions.kind != "survival" or predictions.classes:
+        return {}
+    times = np.asarray(predictions.times)
+    until = f"{times[-1]:g}"
+    return {
+        "median": predicted_median(mean[:, 1:], times),
+        f"mean_until_{until}": predicted_restricted_mean(mean[:, 1:], times, float(times[-1])),
+    }
+
+
 def _chosen(model: Predictor, predictions: Predictions, mean: np.ndarray) -> list[str] | None:
     """The predicted class, grade or labels of each case, in words; None where a value is predicted."""
     kind, classes, positive = predictions.kind, predictions.classes, model.experiment.task.positive_index
-    if kind == "value":
+    if kind in ("value", "survival"):
         return None
     if kind == "labels":
         said = mean >= model.record["plan"]["threshold"]

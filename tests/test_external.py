@@ -12,7 +12,7 @@ from medjax.data.source import MemorySource
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions
 from medjax.predictor import Predictor
-from medjax.tasks import Classification, MultiLabel, Ordinal, Regression
+from medjax.tasks import Classification, MultiLabel, Ordinal, Regression, Survival
 
 COLUMNS = ["age", "weight"]
 
@@ -50,6 +50,26 @@ def test_the_class_of_two_follows_the_frozen_threshold_of_the_positive_one(model
     assert list(found[0]) == ["id", "prediction", "probability_sick", "probability_well"]
     assert [float(row["probability_sick"]) for row in found] == [0.9, 0.8, 0.79, 0.1]
     assert [row["id"] for row in found] == ["c0", "c1", "c2", "c3"]
+
+
+def test_times_to_an_event_come_with_median_and_mean(model):
+    import dataclasses
+
+    of_times = dataclasses.replace(model.experiment, task=Survival(until=4, horizons=(2,), points=2))
+    one = Predictions(
+        np.array(["a", "b"]), np.array(["a", "b"]), np.full((2, 2), np.nan),
+        np.array([[[0.3, 0.6, 0.2], [-0.1, 0.9, 0.8]]]), np.array([0]), np.array([0]), np.full(2, -1), "survival",
+        times=(2.0, 4.0), horizons=(2.0,),
+    )  # fmt: skip
+    first, second = rows(external.prediction_csv(dataclasses.replace(model, experiment=of_times), one))
+    assert list(first) == ["id", "median", "mean_until_4", "risk", "survival_2", "survival_4"]
+    np.testing.assert_allclose([float(first[key]) for key in ("median", "mean_until_4", "risk")], [2.5, 2.4, 0.3])
+    assert second["median"] == ""  # the curve ends above one half
+    causes = dataclasses.replace(
+        one, classes=("x", "y"), values=np.array([[[1.0, 2.0, 0.1, 0.2, 0.3, 0.4]] * 2]), times=(2.0, 4.0)
+    )
+    (first, _) = rows(external.prediction_csv(model, causes))
+    assert list(first) == ["id", "risk_x", "risk_y", "incidence_x_2", "incidence_x_4", "incidence_y_2", "incidence_y_4"]
 
 
 def test_of_several_members_mean_and_spread_are_written(model):

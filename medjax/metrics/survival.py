@@ -192,3 +192,16 @@ def predicted_restricted_mean(
         return np.full(len(survival), np.nan)
     times = np.concatenate([[0.0], grid[(grid > 0) & (grid < horizon)], [horizon]])
     return np.asarray(np.trapezoid(predicted_at(survival, grid, times), times, axis=-1))
+
+
+def predicted_median(
+    survival: Float[np.ndarray, "cases grid"], grid: Float[np.ndarray, " grid"]
+) -> Float[np.ndarray, " cases"]:
+    """Each case's predicted time by which half of such cases have had the event; NaN where the grid ends before that."""
+    edges = np.concatenate([[0.0], grid])
+    values = np.concatenate([np.ones((len(survival), 1)), np.asarray(survival, np.float64)], axis=1)
+    after = np.argmax(values <= 0.5, axis=1)  # 0, where the curve is 1, means never
+    rows, before = np.arange(len(values)), np.maximum(after - 1, 0)
+    drop = values[rows, before] - values[rows, after]
+    way = ratio(values[rows, before] - 0.5, drop)
+    return np.where(after > 0, edges[before] + way * (edges[after] - edges[before]), np.nan)

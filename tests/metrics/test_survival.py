@@ -194,3 +194,9 @@ def test_weights_of_incidence_are_repeated_cases_and_one_cause_alone_is_what_kap
         np.testing.assert_allclose(one, 1 - free, rtol=1e-12, atol=1e-15)
     assert np.isnan(survival.cumulative_incidence(time, event, 1, np.zeros(80)).at(grid)).all()
     np.testing.assert_array_equal(survival.cumulative_incidence(time, event, 3).at(grid), 0)
+
+
+def test_the_predicted_median_is_where_the_line_crosses_one_half():
+    grid = np.array([2.0, 4.0, 8.0])
+    curves = np.array([[0.8, 0.4, 0.1], [0.5, 0.5, 0.2], [0.9, 0.8, 0.7], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(survival.predicted_median(curves, grid), [3.5, 2.0, np.nan, 1.0])
