@@ -129,12 +129,16 @@ def _read_rows(model: Predictor, path: Path, target: str | None = None) -> list[
     A run that learnt from a table of one's own reads every other one in the same way: levels, codes, missing words.
     """
     columns, excluded = model.record["data"]["columns"], model.experiment.data.exclude
-    origin = model.experiment.data.origin
+    origin, task = model.experiment.data.origin, model.experiment.task
+    classes = () if task.kind == "survival" else task.classes
     if isinstance(origin, Table):
-        return read_cases(origin, path, target, model.experiment.task.classes, excluded)
+        return read_cases(origin, path, target, classes, excluded)
     kept = np.array([name not in excluded for name in columns], bool)
     names = [name for name, keep in zip(columns, kept, strict=True) if keep]
-    rows = read_table(path, names, target, model.experiment.task.classes)
+    if task.kind == "survival" and target:
+        rows = read_cases(Table(str(path), target, kind="survival", event="event", numeric=tuple(names)), path, target)
+    else:
+        rows = read_table(path, names, target, classes)
     for case in rows:
         table = np.full(len(columns), np.nan, np.float32)  # the pipeline drops the excluded ones by position
         table[kept] = case["table"]

@@ -72,6 +72,11 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is no readable JSON: {error}") from error
 
 
+def treatment(split: str) -> str:
+    """What a treatment rule is worth on a split."""
+    return f"treatment/{split}.json"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all; NaN is refused, because JSON has none."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -63,8 +63,9 @@ def learning_curve(
         InputError: something a person can mend.
         Interrupted: SIGTERM or Ctrl-C; the state is saved, and the same call continues.
     """
-    if experiment.task.kind == "segmentation":
-        raise InputError("a learning curve of a segmentation is not there yet")
+    if experiment.task.kind in ("segmentation", "survival"):
+        what = "a segmentation" if experiment.task.kind == "segmentation" else "times to an event"
+        raise InputError(f"a learning curve of {what} is not there yet")
     began, screen, workdir = time.monotonic(), screen or Screen(), Path(workdir)
     experiment, dropped = _planned(experiment, tuple(shares), least, data_dir)
     work = job.build(experiment, data_dir)

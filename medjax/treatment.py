@@ -43,7 +43,7 @@ def treatment(
         command: what to write into the ledger.
 
     Returns:
-        What `medjax.evidence.treatment.policy` gives, with `about`; also written to `evaluation/treatment_<split>.json`.
+        What `medjax.evidence.treatment.policy` gives, with `about`; also written to `treatment/<split>.json`.
 
     Raises:
         InputError: another task, no such column, one that is not 0 or 1, one arm only, or no such split.
@@ -85,7 +85,7 @@ def treatment(
     found = policy(trial, resamples=resamples, seed=model.experiment.seed)
     about = facts.about(model.experiment, model.record) | {"split": split, "treatment": column}
     result = {"about": about, **found}
-    folder.write_json(run / "evaluation" / f"treatment_{split}.json", result)
+    folder.write_json(run / folder.treatment(split), result)
     return result
 
 

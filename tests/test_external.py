@@ -72,6 +72,19 @@ def test_times_to_an_event_come_with_median_and_mean(model):
     assert list(first) == ["id", "risk_x", "risk_y", "incidence_x_2", "incidence_x_4", "incidence_y_2", "incidence_y_4"]
 
 
+def test_a_table_for_external_validation_needs_time_and_event(model, tmp_path):
+    import dataclasses
+
+    of_times = dataclasses.replace(model.experiment, task=Survival(until=4, horizons=(2,), points=2))
+    model = dataclasses.replace(model, experiment=of_times)
+    found = external._read_rows(
+        model, write(tmp_path / "a.csv", "age,weight,time,event\n60,70,3,1\n50,,2.5,0\n"), "time"
+    )
+    assert [(case["time"], case["event"]) for case in found] == [(3.0, 1.0), (2.5, 0.0)]
+    with pytest.raises(InputError, match="'event'"):
+        external._read_rows(model, write(tmp_path / "b.csv", "age,weight,time\n60,70,3\n"), "time")
+
+
 def test_of_several_members_mean_and_spread_are_written(model):
     values = [[[0.9, 0.1]], [[0.5, 0.5]]]
     (found,) = rows(external.prediction_csv(model, predictions(values)))

@@ -163,7 +163,7 @@ def _as_recommended(trial: Trial, rule: Bool[np.ndarray, " cases"], drawn: dict)
 
     def gap(weights: np.ndarray | None) -> np.ndarray:
         weights = np.ones(len(rule)) if weights is None else weights
-        return mean(weights * follows) - mean(weights * ~follows)
+        return np.asarray(mean(weights * follows) - mean(weights * ~follows))
 
     found: Interval = resampling.smooth(gap, trial.patient, scale="plain", **drawn)
     statistic, _, p_value = log_rank(trial.time, trial.event, follows.astype(np.int64))
