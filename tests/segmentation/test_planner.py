@@ -1,19 +1,24 @@
 """The planner: settings follow from sizes, spacings and intensities alone, by rules that can be worked out by hand."""
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from medjax import config
 from medjax.errors import InputError
-from medjax.experiment import Training
+from medjax.segmentation import planner
+
+IMPORTS = """
+from functools import partial
+
+from medjax.experiment import Data, Experiment, Training
 from medjax.models import UNet
 from medjax.preprocess import normalise_case, resample, rescale
-from medjax.segmentation import planner
 from medjax.tasks import Segmentation
+"""
 
 FOUND = planner.Fingerprint(
     key="volume",
@@ -86,17 +91,20 @@ def test_a_fingerprint_reads_sizes_spacings_and_the_intensities_of_the_foregroun
 
 
 @pytest.mark.parametrize("change", [{}, {"smallest": -1000.0}, {"spacings": ((1.0, 1.0, 1.0), (2.0, 1.0, 1.0)) * 50}])
-def test_what_is_printed_can_stand_in_an_experiment_file(change):
+def test_what_is_printed_can_stand_in_an_experiment_file(change, tmp_path):
     found = replace(FOUND, **change)
     plan = planner.propose(found)
     text = planner.described(found, plan)
     assert all(reason in text for reason in plan.reasons.values())
-    names = {"Segmentation": Segmentation, "UNet": UNet, "Training": Training, "partial": partial, "rescale": rescale}
-    names |= {"resample": resample, "normalise_case": normalise_case}
-    given = eval(f"dict({planner.snippet(found, plan).replace(', ...', '')})", names)
-    assert given["task"].patch == plan.patch
-    assert given["training"].batch_size == plan.batch_size
+    file = tmp_path / "planned.py"
+    lines = planner.snippet(found, plan).replace(", ...", "")
+    file.write_text(
+        f"{IMPORTS}\nexperiment = Experiment(\n    name='x', data=Data(name='x', inputs=('volume',)),\n{lines}\n)\n"
+    )
+    given = config.load_experiment(file)
+    assert given.task.patch == plan.patch
+    assert given.training.batch_size == plan.batch_size
     x = jax.ShapeDtypeStruct((1, *plan.patch, 1), jnp.float32)
-    model = given["model"].clone(outputs=2)
+    model = given.model.clone(outputs=2)
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), x)
     assert jax.tree.leaves(variables)
