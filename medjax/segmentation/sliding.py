@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from medjax.experiment import Experiment
+from medjax.models.convolution import compiler_options
 from medjax.training.step import model_inputs
 
 
@@ -52,7 +53,8 @@ def build(experiment: Experiment, canvas: Sequence[int]) -> Window:
     size = experiment.training.batch_size
     alone = jax.default_backend() == "cpu" or isinstance(size, str)
     batch = 1 if alone else int(size) // experiment.training.accumulate
-    return Window(key, tuple(task.patch or canvas), float(task.overlap), tuple(task.flips), batch, jax.jit(predict))
+    compiled = jax.jit(predict, compiler_options=compiler_options())
+    return Window(key, tuple(task.patch or canvas), float(task.overlap), tuple(task.flips), batch, compiled)
 
 
 def starts(size: int, window: int, overlap: float) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from medjax.experiment import Experiment
+from medjax.models.convolution import compiler_options
 from medjax.training import mesh as meshes
 from medjax.training.replicate import default_together, has_convolutions, over_replicates, waves
 from medjax.training.state import TrainState, initialise, select
@@ -91,7 +92,10 @@ def build(
 
     def over(function: Callable, *axes: int | None, **settings: Any) -> Callable:
         outputs = meshes.spread(mesh, "replicate")
-        return jax.jit(over_replicates(function, size, axes), out_shardings=outputs, **settings)
+        options = compiler_options() if convolutions else None
+        return jax.jit(
+            over_replicates(function, size, axes), out_shardings=outputs, compiler_options=options, **settings
+        )
 
     return Programs(
         mesh=mesh,

@@ -70,3 +70,16 @@ def test_own_derivatives_are_those_of_the_compiler(space, size, stride) -> None:
     np.testing.assert_allclose(forward, plain_forward, rtol=1e-3)
     np.testing.assert_allclose(*mapped, atol=2e-5)
     np.testing.assert_allclose(curved, plain_curved, atol=5e-5)
+
+
+def test_programs_that_convolve_are_told_the_compiler_s_faster_way() -> None:
+    x, kernel = draw(2, 8, 8, 16), draw(3, 3, 16, 16)
+    options = convolution.compiler_options()
+    assert bool(options) == (jax.default_backend() == "cpu")
+    told = jax.jit(convolve, compiler_options=options)(x, kernel)
+    np.testing.assert_allclose(told, jax.jit(convolve)(x, kernel), atol=1e-4)
+
+
+def test_other_versions_of_the_compiler_are_told_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(jax.lib, "__version__", "0.11.0")
+    assert convolution.compiler_options() == {}
