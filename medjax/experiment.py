@@ -96,10 +96,17 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Mesh:
-    """How many devices each mesh axis takes; 0: chosen from the devices at hand."""
+    """How many devices each mesh axis takes.
+
+    Attributes:
+        replicate: over how many the replicates of a wave lie; 0: chosen from the devices at hand.
+        data: over how many the cases of a batch lie; 0: chosen likewise.
+        fsdp: over how many the cases of a batch and, between steps, parameters and the optimizer's moments lie.
+    """
 
     replicate: int = 0
     data: int = 0
+    fsdp: int = 1
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from medjax import folder, job, predict
+from medjax.data.placement import place
 from medjax.errors import InputError
 from medjax.job import Job
 from medjax.report.screen import Screen
@@ -106,7 +107,7 @@ def _complete(work: Job, feed: Any, state: Any, models: Sequence[Replicate]) -> 
     )
     found = [task.complete(own, work.targets[model.train]) for model, own in zip(models, values, strict=True)]
     added = jax.tree.map(
-        lambda old, *new: jax.device_put(np.stack(new), old.sharding),
+        lambda old, *new: place(np.stack(new), old.sharding),
         {key: state.fitted[key] for key in found[0]},
         *found,
     )

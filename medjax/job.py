@@ -20,6 +20,7 @@ from medjax.data.dataset import Dataset
 from medjax.data.feed import Feed, case_arrays, stack
 from medjax.data.order import positions, training_batches
 from medjax.data.partition import Partition, development_source, keep_apart, partition
+from medjax.data.placement import place
 from medjax.data.source import Source
 from medjax.data.split import Nested
 from medjax.errors import InputError
@@ -32,7 +33,7 @@ from medjax.segmentation_losses import UNKNOWN
 from medjax.tasks import Survival, truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
-from medjax.training.mesh import spread
+from medjax.training.mesh import CASES, spread
 from medjax.training.programs import Programs
 from medjax.training.replicate import Replicate
 from medjax.training.state import initialise
@@ -142,7 +143,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     cases = max(len(model.train) for model in models)
     smallest = min(len(model.train) for model in models)
     if training.batch_size == "full":
-        data = training.mesh.data or len(devices or jax.devices())
+        data = training.mesh.data * training.mesh.fsdp or len(devices or jax.devices())
         batch = -(-cases // data) * data
     elif training.batch_size > (cases if isinstance(experiment.data.splits, Nested) else smallest):
         raise InputError(
@@ -177,9 +178,9 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
 def feed(job: Job) -> Feed:
     """Return the feed of the development cases."""
     mesh = job.programs.mesh
-    sharding = spread(mesh, "replicate", "data")
+    sharding = spread(mesh, "replicate", CASES)
     if job.arrays is not None:
-        return Feed(jax.device_put(job.arrays, spread(mesh)), None, sharding)
+        return Feed(place(job.arrays, spread(mesh)), None, sharding)
     keys = tuple(job.shapes)
     return Feed({}, lambda i: case_arrays(job.source[i], keys), sharding)
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -14,6 +13,7 @@ from medjax.data.feed import Feed
 from medjax.data.order import evaluation_batches
 from medjax.errors import InputError
 from medjax.experiment import Experiment
+from medjax.training import mesh as meshes
 from medjax.training.programs import Programs
 from medjax.training.replicate import take
 
@@ -64,8 +64,8 @@ def predict_wave(
     Returns:
         For each replicate an array (its cases, values) in float64, in the order of `cases`.
     """
-    data = programs.mesh.shape["data"]
-    batch = -(-min(batch, max(len(own) for own in cases)) // data) * data
+    devices = meshes.rows(programs.mesh)
+    batch = -(-min(batch, max(len(own) for own in cases)) // devices) * devices
     tables = [evaluation_batches(own, batch) for own in cases]
     steps = max(len(index) for index, _ in tables)
     index, weight = (
@@ -75,7 +75,7 @@ def predict_wave(
         programs.predict(variables, fitted, feed.resident, part)
         for part in feed.batches(lambda start, stop: (index[start:stop], weight[start:stop]), 0, steps)
     ]
-    values = np.stack(jax.device_get(outputs)).astype(np.float64)  # (steps, replicates, batch, values)
+    values = np.stack(meshes.to_host(outputs)).astype(np.float64)  # (steps, replicates, batch, values)
     return [values[:, k][weight[:, k] > 0] for k in range(len(cases))]
 
 

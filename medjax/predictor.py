@@ -23,7 +23,7 @@ from medjax.predict import EVALUATION_BATCH, case_pipeline, predict_all
 from medjax.tasks import Survival, judged, truth
 from medjax.training import checkpoint
 from medjax.training import programs as compiled
-from medjax.training.mesh import spread
+from medjax.training.mesh import CASES, spread
 from medjax.training.programs import Programs
 from medjax.training.state import final_variables
 from medjax.training.step import model_inputs
@@ -83,7 +83,7 @@ class Predictor:
             raise InputError("this run segments: Segmenter(model, load_largest(model.record['plan'])).segment(case)")
         prepared, arrays = self._prepare(cases)
         mesh = self.programs.mesh
-        feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", "data"))
+        feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", CASES))
         members = self.record["replicates"]
         every = [np.arange(len(cases))] * len(members)
         values = predict_all(self.programs, self.variables, self.fitted, feed, every)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from medjax.data.placement import join_shares, place, read_shares
 from medjax.data.source import Source
 from medjax.errors import InputError
 
@@ -52,9 +52,7 @@ class Feed:
             # Always a full chunk, also beyond the last step: one shape, one compiled program.
             index, weight = (np.moveaxis(rows, 0, 1) for rows in plan(first, first + CHUNK))
             firsts = np.full(len(index), first, np.int32)
-            placed = jax.device_put(
-                (index, weight, firsts), (along, along, NamedSharding(along.mesh, PartitionSpec(replicate)))
-            )
+            placed = place((index, weight, firsts), (along, along, NamedSharding(along.mesh, PartitionSpec(replicate))))
             chunk = dict(zip(("index", "weight", "first"), placed, strict=True))
             for _ in range(min(CHUNK, stop - first)):
                 yield chunk
@@ -65,22 +63,20 @@ class Feed:
             for first in range(start, stop, CHUNK):
                 index, weight = plan(first, min(first + CHUNK, stop))
                 for row in zip(index, weight, strict=True):
-                    yield dict(zip(("index", "weight"), jax.device_put(row, self.sharding), strict=True))
+                    yield dict(zip(("index", "weight"), place(row, self.sharding), strict=True))
             return
         import grain
 
         read = self.read
 
-        def batch_at(step: int) -> Arrays:
+        def batch_at(step: int) -> tuple[np.ndarray, np.ndarray, Any]:
             (index,), (weight,) = plan(int(step), int(step) + 1)
-            cases = [read(int(i)) for i in index.reshape(-1)]
-            arrays = {key: np.stack([case[key] for case in cases]) for key in cases[0]}
-            shaped = {key: value.reshape(*index.shape, *value.shape[1:]) for key, value in arrays.items()}
-            return {**shaped, "index": index, "weight": weight}
+            return index, weight, read_shares(index, self.sharding, read)
 
         options = grain.ReadOptions(num_threads=self.threads, prefetch_buffer_size=2 * self.threads)
-        for batch in grain.MapDataset.range(start, stop).map(batch_at).to_iter_dataset(options):
-            yield jax.device_put(batch, self.sharding)
+        for index, weight, shares in grain.MapDataset.range(start, stop).map(batch_at).to_iter_dataset(options):
+            placed = place({"index": index, "weight": weight}, self.sharding)
+            yield {**join_shares(shares, index.shape, self.sharding), **placed}
 
 
 def case_arrays(case: dict[str, Any], keys: tuple[str, ...]) -> Arrays:

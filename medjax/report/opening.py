@@ -15,7 +15,7 @@ from medjax.data.feed import CHUNK
 from medjax.job import Job
 from medjax.report.screen import parameter_table, size
 from medjax.report.unseen import unseen
-from medjax.training.mesh import spread
+from medjax.training.mesh import CASES, kept, spread
 from medjax.training.replicate import Replicate
 
 
@@ -25,6 +25,7 @@ def first_screen(job: Job, workdir: Path | str) -> str:
     patients = f"{audit.patients} patients" if audit.patients_known else "patients unknown, taken as independent"
     parameters = sum(leaf.size for leaf in jax.tree.leaves(job.programs.parameters))
     count, waves = len(job.replicates), len(job.programs.waves)
+    parts = f" x fsdp {mesh.shape['fsdp']}" if mesh.shape["fsdp"] > 1 else ""
     lines = [
         f"medjax {metadata.version('medjax')}: {experiment.name} -> {workdir}",
         f"  data      {job.dataset.name} {job.dataset.version}: {audit.cases} cases, {patients}{left_out(job.dataset)}",
@@ -36,7 +37,7 @@ def first_screen(job: Job, workdir: Path | str) -> str:
         + (f", in {waves} waves" if waves > 1 else ""),
         f"  training  {job.total} steps of {job.batch} cases" + (f" each for {count} models" if count > 1 else ""),
         f"  devices   {mesh.size} x {mesh.devices.flat[0].device_kind}: replicate {mesh.shape['replicate']} x data "
-        f"{mesh.shape['data']}; data {'resident' if job.arrays is not None else 'streamed'}",
+        f"{mesh.shape['data']}{parts}; data {'resident' if job.arrays is not None else 'streamed'}",
     ]
     return "\n".join(lines)
 
@@ -151,10 +152,13 @@ def memory(job: Job) -> str:
     """Return the memory that the compiled training step needs on a device, as the compiler states it."""
     programs, mesh = job.programs, job.programs.mesh
     count, rows = len(programs.waves[0]), spread(mesh, "replicate")
-    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype, sharding=rows), programs.state)
-    cell = spread(mesh, "replicate", "data")
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), programs.state)
+    state = jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state, kept(mesh, state)
+    )
+    cell = spread(mesh, "replicate", CASES)
     size_of = (count, CHUNK, job.batch) if job.arrays is not None else (count, job.batch)
-    rest = spread(mesh, "replicate", None, "data") if job.arrays is not None else cell
+    rest = spread(mesh, "replicate", None, CASES) if job.arrays is not None else cell
     batch = {
         "index": jax.ShapeDtypeStruct(size_of, np.int32, sharding=rest),
         "weight": jax.ShapeDtypeStruct(size_of, np.float32, sharding=rest),

@@ -9,6 +9,7 @@ import numpy as np
 
 from medjax.data.feed import Feed, Plan
 from medjax.errors import InputError
+from medjax.training.mesh import to_host
 from medjax.training.programs import Programs
 from medjax.training.state import TrainState
 
@@ -81,7 +82,7 @@ def run(
         ready = [item for item in pending if item[0] < newest]
         del pending[: len(ready)]
         if ready:
-            values = jax.device_get([sums for _, sums in ready])
+            values = to_host([sums for _, sums in ready])
             summary = summarise([step for step, _ in ready], values, labels)
             hooks.log(ready[-1][0], summary)
 
@@ -90,7 +91,7 @@ def run(
             flush(step)
             state, metrics = hooks.validate(state, step)
             hooks.log(step, metrics)
-            if bool(np.all(jax.device_get(state.stopped))):
+            if bool(np.all(to_host(state.stopped))):
                 break
         if step == total:
             break

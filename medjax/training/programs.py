@@ -1,5 +1,6 @@
 """The compiled functions of a run: one set for all waves, mapped over replicates and laid out on the mesh."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -84,26 +85,34 @@ def build(
     every = waves(count, together, mesh.shape["replicate"])
     size = len(every[0])
 
+    whole = meshes.spread(mesh)  # of one replicate: all of a leaf on each device of `fsdp`
+
+    def gathered(tree: Any) -> Any:
+        if mesh.shape["fsdp"] == 1:
+            return tree
+        return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, whole), tree)
+
     def train(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any]:
+        state = dataclasses.replace(state, variables=gathered(state.variables))
         return train_step(experiment, total_steps, state, gather(resident, own_row(batch, state.step)))
 
     def predict(variables: Any, fitted: Any, resident: Any, batch: Any) -> Any:
-        return predict_step(experiment, variables, fitted, gather(resident, batch))
+        return predict_step(experiment, gathered(variables), fitted, gather(resident, batch))
 
-    def over(function: Callable, *axes: int | None, **settings: Any) -> Callable:
-        outputs = meshes.spread(mesh, "replicate")
+    def over(function: Callable, *axes: int | None, outputs: Any, **settings: Any) -> Callable:
         options = compiler_options() if convolutions else None
-        return jax.jit(
-            over_replicates(function, size, axes), out_shardings=outputs, compiler_options=options, **settings
-        )
+        mapped = over_replicates(function, size, axes)
+        return jax.jit(mapped, out_shardings=outputs, compiler_options=options, **settings)
 
+    wave = jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape), x.dtype), state)
+    between, replicate = meshes.kept(mesh, wave), meshes.spread(mesh, "replicate")
     return Programs(
         mesh=mesh,
         waves=every,
-        initialise=over(start, 0, 0),
-        train=over(train, 0, None, 0, donate_argnums=0),
-        predict=over(predict, 0, 0, None, 0),
-        select=over(lambda state, metric: select(state, metric, patience), 0, 0),
+        initialise=over(start, 0, 0, outputs=between),
+        train=over(train, 0, None, 0, outputs=(between, replicate), donate_argnums=0),
+        predict=over(predict, 0, 0, None, 0, outputs=replicate),
+        select=over(lambda state, metric: select(state, metric, patience), 0, 0, outputs=between),
         state=state,
         convolutions=convolutions,
     )

@@ -13,8 +13,9 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from medjax.data.placement import place
 from medjax.errors import InputError
-from medjax.training.mesh import spread, to_host
+from medjax.training.mesh import kept, to_host
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def over_replicates(function: Callable, size: int, axes: tuple[int | None, ...])
 
 def take(tree: Any, wave: Int[np.ndarray, " wave"], mesh: jax.sharding.Mesh) -> Any:
     """Put the wave's part of a host tree on the devices, clones included."""
-    return jax.device_put(jax.tree.map(lambda x: np.asarray(x)[wave], tree), spread(mesh, "replicate"))
+    part = jax.tree.map(lambda x: np.asarray(x)[wave], tree)
+    return place(part, kept(mesh, part))
 
 
 def put(tree: Any, wave: Int[np.ndarray, " wave"], part: Any) -> Any:

@@ -56,10 +56,13 @@ def test_convolutions_are_recognised():
 
 
 def test_meshes_use_every_device_and_refuse_what_does_not_fit():
-    assert dict(meshes.make(Mesh(), 25, 8).shape) == {"replicate": 8, "data": 1}
-    assert dict(meshes.make(Mesh(), 1, 8).shape) == {"replicate": 1, "data": 8}
-    assert dict(meshes.make(Mesh(), 2, 8).shape) == {"replicate": 2, "data": 4}
-    assert dict(meshes.make(Mesh(data=2), 25, 8).shape) == {"replicate": 4, "data": 2}
+    def shape(settings, together):
+        return tuple(meshes.make(settings, together, 8).shape.values())
+
+    assert shape(Mesh(), 25) == (8, 1, 1)
+    assert shape(Mesh(), 1) == (1, 8, 1)
+    assert shape(Mesh(), 2) == (2, 4, 1)
+    assert shape(Mesh(data=2), 25) == (4, 2, 1)
     with pytest.raises(InputError, match="cannot be divided over 8 devices"):
         meshes.make(Mesh(), 1, 20)
     with pytest.raises(InputError, match="but there are 8"):
