@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from medjax.cli import add_experiment_options, guarded
+from medjax.cli import add_experiment_options, add_process_options, guarded
 from medjax.verbs import train_command
 
 parser = argparse.ArgumentParser(
@@ -15,6 +15,7 @@ parser.add_argument(
 )
 parser.add_argument("--workdir", type=Path, help="run folder (runs/<name of the experiment>)")
 add_experiment_options(parser)
+add_process_options(parser)
 parser.add_argument("--data-dir", type=Path, help="folder of original data files (the environment's MEDJAX_DATA)")
 parser.add_argument("--dry-run", action="store_true", help="show experiment, parameters and splits; train nothing")
 

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,22 @@ PATHS = (  # errors of a path that somebody gave
 
 
 def guarded(verb: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
-    """Run a verb and return the exit code: 0, 2 for a mistake, 143 for a run that a signal ended after saving."""
+    """Run a verb and return the exit code: 0, 2 for a mistake, 143 for a run that a signal ended after saving, 3 for a
+    process whose run another process ended."""
+    from medjax.training import processes
+
+    try:
+        code = _guarded(verb, arguments)
+    except Exception as error:
+        if not processes.several():
+            raise
+        message = processes.lost(error)
+        print(f"error: {message}" if message else traceback.format_exc(), file=sys.stderr)
+        code = processes.LOST if message else 1
+    return processes.leave(code)
+
+
+def _guarded(verb: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
     from medjax.training.loop import Interrupted
 
     try:
@@ -222,6 +238,15 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         "--on-error", choices=["stop", "skip"],
         help="what an unusable case of your own data does: stop with a message, or be left out, listed and counted",
     )  # fmt: skip
+
+
+def add_process_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which the processes of one run find each other."""
+    group = parser.add_argument_group("several processes (docs/scale.md)")
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="of the first process (MEDJAX_COORDINATOR)")
+    group.add_argument("--processes", type=int, metavar="N", help="how many there are (MEDJAX_PROCESSES)")
+    group.add_argument("--process", type=int, metavar="K", help="which one this is, from 0 (MEDJAX_PROCESS)")
+    group.add_argument("--distributed", action="store_true", help="let JAX find the others, as on a pod of TPUs")
 
 
 def main() -> int:

@@ -18,8 +18,8 @@ from medjax.errors import InputError
 from medjax.job import Job
 from medjax.report.screen import Screen
 from medjax.tasks import Survival
-from medjax.training import checkpoint, loop
-from medjax.training.record import MetricsLog
+from medjax.training import checkpoint, loop, processes
+from medjax.training.record import MetricsLog, NoLog
 from medjax.training.replicate import Replicate, put, take
 from medjax.training.state import current_variables, final_variables
 
@@ -35,7 +35,7 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
             screen.say(f"warning: {warning}")
         screen.say(f"continuing from step {done} of {every}")
     feed, writer = job.feed(work), checkpoint.Writer(checkpoints)
-    log = MetricsLog(workdir, done, validated=done % total == 0)
+    log = MetricsLog(workdir, done, validated=done % total == 0) if processes.first() else NoLog()
     cases = work.batch * len(np.unique(programs.waves[0]))
     saved = time.monotonic()
     # However short the run, a good checkpoint lies behind the last one.
@@ -152,4 +152,4 @@ def _signals() -> Iterator[threading.Event]:
         yield event
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's own

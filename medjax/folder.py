@@ -33,7 +33,7 @@ def evaluation(split: str) -> str:
 
 
 def claim(folder: Path, experiment: Experiment) -> None:
-    """Make the folder this experiment's, or check that it is.
+    """Make the folder this experiment's, or check that it is; a run may go on on other devices (`training.mesh`).
 
     Raises:
         InputError: it holds another experiment (the keys that differ are listed) or is no run folder.
@@ -42,7 +42,7 @@ def claim(folder: Path, experiment: Experiment) -> None:
     new = config.encode(experiment)
     if path.exists():
         old = read_json(path)
-        lines = config.differences(old, new)
+        lines = [line for line in config.differences(old, new) if not line.startswith("training.mesh")]
         if lines:
             shown = "\n  ".join(lines[:8]) + (f"\n  and {len(lines) - 8} more" if len(lines) > 8 else "")
             raise InputError(

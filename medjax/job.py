@@ -1,5 +1,6 @@
 """The experiment made concrete: data, parts, replicates, compiled functions; all that is known before the first step."""
 
+import dataclasses
 import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -173,6 +174,15 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         programs,
         arrays,
     )
+
+
+def alone(job: Job) -> Job:
+    """Return the same job for judging, on this process's own devices; the other processes of the run need not take part."""
+    if jax.process_count() == 1:
+        return job
+    one = jax.tree.map(lambda x: x[0], job.fitted)
+    programs = compiled.build(job.experiment, job.shapes, one, len(job.replicates), job.total, None, None)
+    return dataclasses.replace(job, programs=programs)
 
 
 def feed(job: Job) -> Feed:

@@ -24,8 +24,9 @@ from medjax.fit import fit
 from medjax.job import Job, Prepared
 from medjax.predictor import Predictor, load
 from medjax.report import opening
-from medjax.report.screen import Screen
+from medjax.report.screen import Screen, Silent
 from medjax.results import Plan
+from medjax.training import processes
 from medjax.training.state import final_variables
 
 
@@ -41,7 +42,7 @@ def train(
         screen: where to report progress; None: standard error.
 
     Returns:
-        The evaluations by split, as in `evaluation/<split>.json`.
+        The evaluations by split, as in `evaluation/<split>.json`; in all but the first of several processes none.
 
     Raises:
         InputError: something a person can mend; what was saved before stays.
@@ -51,9 +52,11 @@ def train(
         raise InputError(
             "data.splits Nested trains on parts of the patients; `medjax learning-curve` makes and uses it"
         )
-    began, screen, workdir = time.monotonic(), screen or Screen(), Path(workdir)
+    began, workdir = time.monotonic(), Path(workdir)
+    screen = (screen or Screen()) if processes.first() else Silent()
     work = job.build(experiment, data_dir)
-    record = facts.begin(work, workdir)
+    with processes.first_then_others("record"):
+        record = facts.begin(work, workdir)
     if record.get("finished"):
         screen.say(f"{workdir} holds this run, finished; give another --workdir to train it again")
         return evaluations(workdir)
@@ -61,6 +64,9 @@ def train(
     screen.say(opening.first_screen(work, workdir))
 
     state = fit(work, workdir, record, screen, began)
+    if not processes.first():
+        return {}  # the first process judges, on its own devices
+    work = job.alone(work)
 
     model = Predictor(work.experiment, record, final_variables(state), state.fitted)
     choosing, apart = None, None

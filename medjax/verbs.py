@@ -12,7 +12,9 @@ def train_command(arguments: argparse.Namespace) -> None:
     """Train, or show what would be trained."""
     from medjax import job, run
     from medjax.report import opening
+    from medjax.training import processes
 
+    processes.start(arguments.coordinator, arguments.processes, arguments.process, arguments.distributed)
     _keep_compilations()
     experiment = _experiment(arguments.config, arguments)
     workdir = arguments.workdir or Path("runs") / experiment.name
@@ -21,7 +23,8 @@ def train_command(arguments: argparse.Namespace) -> None:
         return
     for evaluation in run.train(experiment, workdir, data_dir=arguments.data_dir).values():
         _show(evaluation)
-    print(f"run folder: {workdir}")
+    if processes.first():
+        print(f"run folder: {workdir}")
 
 
 def evaluate_command(arguments: argparse.Namespace) -> None:

@@ -61,7 +61,7 @@ def join_shares(
     """Make of all processes' shares the arrays of the whole batch, on the devices."""
 
     def one(key: str, own: tuple[int, ...]) -> jax.Array:
-        def part(where: tuple[slice, ...]) -> np.ndarray:
+        def part(where: Any) -> np.ndarray:
             return shares[_bounds(where[: len(shape)], shape)][key]
 
         return jax.make_array_from_callback((*shape, *own), sharding, part)

@@ -8,9 +8,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
+from medjax.data.placement import place
 from medjax.errors import InputError
+from medjax.training import processes
 
 KEEP = 2
 
@@ -36,13 +39,20 @@ class Writer:
         self.folder = folder.absolute()  # orbax takes no other
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future | None = None
-        for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):  # left by a save that was killed
-            shutil.rmtree(unfinished, ignore_errors=True)
+        if processes.first():
+            for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):  # left by a save that was killed
+                shutil.rmtree(unfinished, ignore_errors=True)
 
     def save(self, step: int, state: Any) -> None:
-        """Start saving a host tree that nobody changes afterwards; waits for the save before, and raises its error."""
+        """Start saving a host tree that nobody changes afterwards; waits for the save before, and raises its error.
+
+        Several processes save together, each its share of the content, and wait for it: their writing must not meet the
+        sums over processes of the next steps.
+        """
         self.wait()
         self._pending = self._thread.submit(_write, self.folder, step, state)
+        if jax.process_count() > 1:
+            self.wait()
 
     def wait(self) -> None:
         """Wait until the last save is on disk.
@@ -109,9 +119,29 @@ def _write(folder: Path, step: int, state: Any) -> None:
         raise OSError(f"the disk is full: {free / 2**20:.1f} MiB are free, {needed / 2**20:.1f} MiB are needed")
     described: Any = {path: [list(x.shape), str(x.dtype)] for path, x in leaves(state).items()}
     metadata = {"digest": digest(state), "leaves": described}
-    ocp.save(str(folder / str(step)), state, overwrite=True, custom_metadata=metadata)
-    for old in steps(folder)[:-KEEP]:
-        shutil.rmtree(folder / str(old))
+    processes.check_equal(metadata["digest"], f"the states at step {step}")
+    ocp.save(str(folder / str(step)), _shared_out(state), overwrite=True, custom_metadata=metadata)
+    if processes.first():
+        for old in steps(folder)[:-KEEP]:
+            shutil.rmtree(folder / str(old))
+
+
+def _shared_out(state: Any) -> Any:
+    """Divide a host tree among the processes, so that each writes its share; alone, leave it as it is.
+
+    A leaf is divided along the first axis whose length the processes divide; the first process writes the others.
+    """
+    count = jax.process_count()
+    if count == 1:
+        return state
+    own = [next(d for d in jax.devices() if d.process_index == number) for number in range(count)]
+    writers = jax.make_mesh((count,), ("writer",), (AxisType.Auto,), devices=own)
+
+    def one(leaf: Any) -> NamedSharding:
+        axis = next((axis for axis, side in enumerate(np.shape(leaf)) if side and side % count == 0), None)
+        return NamedSharding(writers, PartitionSpec(*([None] * axis + ["writer"] if axis is not None else [])))
+
+    return place(state, jax.tree.map(one, state))
 
 
 def _compare(saved: dict[str, Any], expected: dict[str, Any], where: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from medjax.data.feed import Feed, Plan
 from medjax.errors import InputError
+from medjax.training import processes
 from medjax.training.mesh import to_host
 from medjax.training.programs import Programs
 from medjax.training.state import TrainState
@@ -95,10 +96,12 @@ def run(
                 break
         if step == total:
             break
-        if step % grid == 0 and step > start and (hooks.interrupted() or hooks.due(step)):
-            flush(step)
-            hooks.save(state, step)
-            if hooks.interrupted():
+        if step % grid == 0 and step > start:
+            interrupted, due = processes.any_of(hooks.interrupted(), hooks.due(step))
+            if interrupted or due:
+                flush(step)
+                hooks.save(state, step)
+            if interrupted:
                 raise Interrupted(f"stopped by a signal at step {step}")
         state, sums = programs.train(state, feed.resident, next(batches))
         pending.append((step, sums))
@@ -127,6 +130,7 @@ def summarise(steps: Sequence[int], values: Sequence[dict[str, np.ndarray]], lab
                 f"{name} became {column[row, replicate]} at step {steps[row]} ({labels[replicate]}); training stopped and "
                 "the last good checkpoint is kept: lower optimizer.learning_rate, set optimizer.clip, or look at the data"
             )
+    labels = list(dict.fromkeys(labels))  # a clone, at the end of a wave, has its original's
     count = len(labels)
     losses = table["loss"].sum(0)[:count], np.maximum(table["weight"].sum(0)[:count], 1e-30)
     out = {

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from medjax.experiment import Experiment
+from medjax.experiment import Experiment, Mesh
 from medjax.models.convolution import compiler_options
 from medjax.training import mesh as meshes
 from medjax.training.replicate import default_together, has_convolutions, over_replicates, waves
@@ -70,7 +70,7 @@ def build(
         total_steps: the length of training.
         patience: steps without a better validation after which a replicate stops.
         batch: cases a step and replicate; None where nothing is trained.
-        devices: default all.
+        devices: default all; where nothing is trained, those of this process.
     """
     inputs = model_input_shapes(experiment, shapes)
     start = partial(initialise, experiment, inputs, total_steps)
@@ -78,10 +78,13 @@ def build(
     example = {key: jax.ShapeDtypeStruct((1, *x.shape), x.dtype) for key, x in shapes.items()}
     example["index"] = jax.ShapeDtypeStruct((1,), np.int32)
     convolutions = has_convolutions(partial(predict_step, experiment), state.variables, state.fitted, example)
+    settings = experiment.training.mesh
+    if batch is None:  # what is not trained runs on this process's devices, however many the training had
+        settings, devices = Mesh(), devices or jax.local_devices()
     platform = (devices or jax.devices())[0].platform
     together = experiment.replicates.together or default_together(count, convolutions, platform)
     micro = None if batch is None else batch // experiment.training.accumulate
-    mesh = meshes.make(experiment.training.mesh, together, micro, devices)
+    mesh = meshes.make(settings, together, micro, devices)
     every = waves(count, together, mesh.shape["replicate"])
     size = len(every[0])
 
@@ -99,10 +102,10 @@ def build(
     def predict(variables: Any, fitted: Any, resident: Any, batch: Any) -> Any:
         return predict_step(experiment, gathered(variables), fitted, gather(resident, batch))
 
-    def over(function: Callable, *axes: int | None, outputs: Any, **settings: Any) -> Callable:
+    def over(function: Callable, *axes: int | None, outputs: Any, **more: Any) -> Callable:
         options = compiler_options() if convolutions else None
         mapped = over_replicates(function, size, axes)
-        return jax.jit(mapped, out_shardings=outputs, compiler_options=options, **settings)
+        return jax.jit(mapped, out_shardings=outputs, compiler_options=options, **more)
 
     wave = jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape), x.dtype), state)
     between, replicate = meshes.kept(mesh, wave), meshes.spread(mesh, "replicate")

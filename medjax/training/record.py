@@ -47,3 +47,13 @@ class MetricsLog:
         """Finish both files."""
         self._file.close()
         self._events.close()
+
+
+class NoLog:
+    """Writes nothing: the log of every process but the first."""
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Finish nothing."""

@@ -1,0 +1,138 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from medjax import run
+from medjax.errors import InputError
+from medjax.report.screen import Silent
+from medjax.training import checkpoint, mesh, processes
+
+sys.path.insert(0, str(Path(__file__).parent))
+import one_process
+
+CHILD = Path(one_process.__file__)
+BOUND = 120  # seconds after a death in which the last process must have ended; a heartbeat counts as missed after 30
+
+
+def digest(workdir: Path) -> str:
+    """The SHA-256 of the newest checkpoint's content, as it was saved."""
+    step = checkpoint.steps(workdir / "checkpoints")[-1]
+    return checkpoint.ocp.metadata(str(workdir / "checkpoints" / str(step))).custom_metadata["digest"]
+
+
+def train(workdir: Path, count: int, shape: tuple[int, int, int], devices: int = 1, victim: int = -1, dies=None):
+    """Start the processes of a run and return (exit code, standard error) of each when all have ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    told = {"coordinator": coordinator, "processes": count, "workdir": str(workdir), "mesh": shape}
+    if count == 1:
+        told["coordinator"] = None
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
+    started = []
+    for k in range(count):
+        own = {**told, "process": k if count > 1 else None, "processes": count if count > 1 else None}
+        own["dies"] = dies if k == victim else None
+        command = [sys.executable, str(CHILD), json.dumps(own)]
+        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    ended = []
+    try:
+        for process in started:
+            _, error = process.communicate(timeout=BOUND)
+            ended.append((process.returncode, error))
+    finally:
+        for process in started:
+            process.kill()
+    return ended
+
+
+def succeeded(ended) -> bool:
+    assert [error for code, error in ended if code] == []
+    return True
+
+
+def test_two_processes_give_the_bits_of_two_devices(tmp_path, monkeypatch):
+    """Parameters over `fsdp`, which lies across the processes; every save checks that the processes agree bit by bit."""
+    assert succeeded(train(tmp_path / "two", 2, (1, 1, 2)))
+    monkeypatch.setattr(mesh, "LEAST_SHARDED", 64)
+    run.train(one_process.experiment(1, 1, 2), tmp_path / "one", screen=Silent())
+    assert digest(tmp_path / "two") == digest(tmp_path / "one")
+    found = [
+        {str(p.relative_to(folder)) for p in folder.rglob("*.[cj]s*")}
+        for folder in (tmp_path / "two", tmp_path / "one")
+    ]
+    assert found[0] == found[1]  # records, predictions, evaluations
+    assert len(list((tmp_path / "two").glob("events*"))) == 1  # one process writes logs
+    lines = [json.loads(line)["step"] for line in (tmp_path / "two/metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == len(set(lines))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("dies", ["step", "save"])
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_takes_the_run_down_and_it_resumes_with_the_same_bits(tmp_path, count, dies, victim):
+    shape = (1, count // 2, 2)
+    assert succeeded(train(tmp_path / "whole", count, shape))
+    began = time.monotonic()
+    ended = train(tmp_path / "killed", count, shape, victim=victim, dies=dies)
+    assert time.monotonic() - began < BOUND
+    assert ended[victim][0] == -9
+    for number, (code, error) in enumerate(ended):
+        if number != victim:
+            assert code != 0
+            assert "another process" in error or "distributed service detected fatal errors" in error
+    assert succeeded(train(tmp_path / "killed", count, shape))
+    assert digest(tmp_path / "killed") == digest(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_from_any_number_of_processes_to_any_other(tmp_path):
+    """Each run dies in its second save and the next one, of another shape, goes on."""
+    shapes = [(2, 1, (1, 1, 2)), (1, 1, (1, 1, 1)), (4, 1, (1, 2, 2)), (1, 8, (1, 4, 2)), (1, 4, (3, 1, 1))]
+    done = 0
+    for number, (count, devices, shape) in enumerate(shapes):
+        last = number == len(shapes) - 1
+        ended = train(tmp_path / "run", count, shape, devices, victim=-1 if last else 0, dies="save")
+        steps = checkpoint.steps(tmp_path / "run/checkpoints")
+        assert steps[-1] > done
+        done = steps[-1]
+    assert succeeded(ended)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("10.0.0.1:80", None, None), "not all three are given"),
+        (("10.0.0.1:80", 2, 2), "process 2 is none of 2"),
+        (("10.0.0.1", 2, 0), "no HOST:PORT"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        processes.start(*settings)
+
+
+def test_the_environment_may_tell_and_must_tell_numbers(monkeypatch):
+    for name, value in zip(processes.ENVIRONMENT, ("10.0.0.1:80", "two", "0"), strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="'two' and process '0' must be whole numbers"):
+        processes.start()
+
+
+def test_alone_nothing_is_asked_and_nobody_waits(monkeypatch):
+    for name in processes.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    processes.start()
+    assert not processes.several()
+    assert processes.first()
+    assert processes.any_of(True, False) == (True, False)
+    processes.check_equal("00", "states")
+    assert processes.leave(2) == 2
+    assert processes.lost(RuntimeError("x")) is None
