@@ -18,6 +18,9 @@ add_experiment_options(parser)
 add_process_options(parser)
 parser.add_argument("--data-dir", type=Path, help="folder of original data files (the environment's MEDJAX_DATA)")
 parser.add_argument("--dry-run", action="store_true", help="show experiment, parameters and splits; train nothing")
+parser.add_argument(
+    "--profile", action="store_true", help="trace some steps into RUN/profile for TensorBoard, and print the top costs"
+)
 
 if __name__ == "__main__":
     arguments = parser.parse_args()

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def child(task: dict) -> None:
     for batch in feed.steps(job.training_plan(work, wave), 0, task["steps"]):
         state, _ = programs.train(state, feed.resident, batch)
         jax.block_until_ready(state)
-    found = {"parameters": mesh.to_host(state)}
+    found: dict[str, Any] = {"parameters": mesh.to_host(state)}
     if folder := task["checkpoint"]:
         if task["save"]:
             writer = checkpoint.Writer(Path(folder))
@@ -73,7 +74,7 @@ def child(task: dict) -> None:
         cases = [np.arange(len(work.source))]
         values = predict.predict_all(programs, final_variables(state), state.fitted, feed, cases, 43)
         found = {"probabilities": np.stack(values)}
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(x) for x in jax.tree.leaves(found))).hexdigest()
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(x).tobytes() for x in jax.tree.leaves(found))).hexdigest()
     out = Path(task["out"])
     out.with_suffix(f".{task['process']}").write_text(digest)
     if processes.first():

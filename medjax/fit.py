@@ -18,14 +18,18 @@ from medjax.errors import InputError
 from medjax.job import Job
 from medjax.report.screen import Screen
 from medjax.tasks import Survival
-from medjax.training import checkpoint, loop, processes
+from medjax.training import checkpoint, loop, processes, speed
+from medjax.training.profile import Profiler, top_costs
 from medjax.training.record import MetricsLog, NoLog
 from medjax.training.replicate import Replicate, put, take
 from medjax.training.state import current_variables, final_variables
 
 
-def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began: float) -> Any:
-    """Train every wave from the newest checkpoint, or from the start; returns all replicates' state, on the host."""
+def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began: float, profile: bool = False) -> Any:
+    """Train every wave from the newest checkpoint, or from the start; returns all replicates' state, on the host.
+
+    Notes in the record how fast it was, and traces some steps where that is asked for.
+    """
     training, programs, total = work.experiment.training, work.programs, work.total
     checkpoints, every = workdir / folder.CHECKPOINTS, total * len(programs.waves)
     whole, done = job.blank_state(work.experiment, work.shapes, total, len(work.replicates)), 0
@@ -37,7 +41,8 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
     feed, writer = job.feed(work), checkpoint.Writer(checkpoints)
     log = MetricsLog(workdir, done, validated=done % total == 0) if processes.first() else NoLog()
     cases = work.batch * len(np.unique(programs.waves[0]))
-    saved = time.monotonic()
+    saved, watch, joules = time.monotonic(), speed.Stopwatch(), speed.energy()
+    profiler = Profiler(workdir / folder.PROFILE, total) if profile and processes.first() else None
     # However short the run, a good checkpoint lies behind the last one.
     halfway = total // 2 // training.save_grid * training.save_grid
     try:
@@ -53,10 +58,12 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
                     state = programs.initialise(seeds, take(work.fitted, wave, programs.mesh))
 
                 def validate(state: Any, step: int, models: Sequence[Replicate] = models) -> Any:
+                    watch.pause()
                     return _validate(work, feed, state, step, models)
 
                 def save(state: Any, step: int, wave: np.ndarray = wave, offset: int = offset) -> None:
                     nonlocal whole, saved
+                    watch.pause()
                     whole = put(whole, wave, state)
                     writer.save(offset + step, whole)
                     saved = time.monotonic()
@@ -64,6 +71,8 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
                 def report(step: int, values: dict[str, float], offset: int = offset) -> None:
                     if "seconds_to_first_step" not in record:
                         record["seconds_to_first_step"] = round(time.monotonic() - began, 2)
+                    if "loss" in values:
+                        watch.tick(offset + step)
                     log.write(offset + step, values)
                     update(offset + step + 1, values)
 
@@ -73,6 +82,7 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
                     save=save,
                     log=report,
                     interrupted=interrupted.is_set,
+                    **({"before": profiler.before} if profiler else {}),
                 )
                 # Stopped early, and interrupted before the last save: nothing is left to learn.
                 if done <= offset or not bool(np.all(whole.stopped[wave])):
@@ -93,6 +103,20 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
     finally:
         log.close()
         writer.wait()
+        if profiler:
+            profiler.close()
+    if profiler and profiler.steps:
+        step: Any = programs.train
+        program = step.lower(*job.step_arguments(work)).compile().as_text()
+        for line in top_costs(profiler.folder, program, profiler.steps):
+            screen.say(line)
+        screen.say(f"trace: {profiler.folder} (tensorboard --logdir {profiler.folder}, with the profile plugin)")
+    if done < every and (seconds := watch.seconds()) is not None:
+        used, flops = speed.energy(), speed.operations(programs.train, job.step_arguments(work))
+        joules = None if used is None or joules is None or used < joules else round(used - joules, 1)
+        dtype = str(getattr(work.experiment.model, "dtype", "float32"))
+        devices = list(programs.mesh.devices.flat)
+        record["speed"] = speed.summary(seconds, cases, flops, devices, dtype, joules)
     return whole
 
 

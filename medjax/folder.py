@@ -13,6 +13,7 @@ CONFIG = "config.json"
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
+PROFILE = "profile"
 LEDGER = "test_ledger.json"
 AUDIT, SUSPECTS = "report/audit.json", "report/suspects.png"  # where the run's data were audited
 

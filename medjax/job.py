@@ -18,7 +18,7 @@ from medjax.data import drop
 from medjax.data.canvas import on_canvas, survey
 from medjax.data.case import Case
 from medjax.data.dataset import Dataset
-from medjax.data.feed import Feed, case_arrays, stack
+from medjax.data.feed import CHUNK, Feed, case_arrays, stack
 from medjax.data.order import positions, training_batches
 from medjax.data.partition import Partition, development_source, keep_apart, partition
 from medjax.data.placement import place
@@ -34,7 +34,7 @@ from medjax.segmentation_losses import UNKNOWN
 from medjax.tasks import Survival, truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
-from medjax.training.mesh import CASES, spread
+from medjax.training.mesh import CASES, kept, spread
 from medjax.training.programs import Programs
 from medjax.training.replicate import Replicate
 from medjax.training.state import initialise
@@ -193,6 +193,30 @@ def feed(job: Job) -> Feed:
         return Feed(place(job.arrays, spread(mesh)), None, sharding)
     keys = tuple(job.shapes)
     return Feed({}, lambda i: case_arrays(job.source[i], keys), sharding)
+
+
+def step_arguments(job: Job) -> tuple[Any, Any, Any]:
+    """Return the shapes, and the places on the devices, of what the compiled training step takes: state, data, batch."""
+    programs, mesh = job.programs, job.programs.mesh
+    count, rows = len(programs.waves[0]), spread(mesh, "replicate")
+
+    def shaped(shape: tuple[int, ...], dtype: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), programs.state)
+    state = jax.tree.map(lambda x, own: shaped(x.shape, x.dtype, own), state, kept(mesh, state))
+    cell = spread(mesh, "replicate", CASES)
+    if job.arrays is None:
+        batch = {k: shaped((count, job.batch, *x.shape), x.dtype, cell) for k, x in job.shapes.items()}
+        numbers = {name: shaped((count, job.batch), kind, cell) for name, kind in _NUMBERS.items()}
+        return state, {}, {**batch, **numbers}
+    chunk = spread(mesh, "replicate", None, CASES)
+    numbers = {name: shaped((count, CHUNK, job.batch), kind, chunk) for name, kind in _NUMBERS.items()}
+    resident = {k: shaped(v.shape, v.dtype, spread(mesh)) for k, v in job.arrays.items()}
+    return state, resident, {**numbers, "first": shaped((count,), np.int32, rows)}
+
+
+_NUMBERS = {"index": np.int32, "weight": np.float32}  # which cases a batch holds, and how much they count
 
 
 def training_plan(job: Job, wave: np.ndarray) -> Any:

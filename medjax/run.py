@@ -31,7 +31,12 @@ from medjax.training.state import final_variables
 
 
 def train(
-    experiment: Experiment, workdir: Path | str, *, data_dir: Path | None = None, screen: Screen | None = None
+    experiment: Experiment,
+    workdir: Path | str,
+    *,
+    data_dir: Path | None = None,
+    screen: Screen | None = None,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """Train an experiment in a run folder, or continue the unfinished run that lies there; then judge it.
 
@@ -40,6 +45,7 @@ def train(
         workdir: the run folder.
         data_dir: folder of original data files; None: MEDJAX_DATA.
         screen: where to report progress; None: standard error.
+        profile: whether to trace some steps into the run folder, and to say which operations took most of the time.
 
     Returns:
         The evaluations by split, as in `evaluation/<split>.json`; in all but the first of several processes none.
@@ -63,7 +69,7 @@ def train(
     earlier = record.get("seconds", 0.0)
     screen.say(opening.first_screen(work, workdir))
 
-    state = fit(work, workdir, record, screen, began)
+    state = fit(work, workdir, record, screen, began, profile)
     if not processes.first():
         return {}  # the first process judges, on its own devices
     work = job.alone(work)

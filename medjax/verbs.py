@@ -21,7 +21,7 @@ def train_command(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         print(opening.dry_run(job.build(experiment, arguments.data_dir), workdir))
         return
-    for evaluation in run.train(experiment, workdir, data_dir=arguments.data_dir).values():
+    for evaluation in run.train(experiment, workdir, data_dir=arguments.data_dir, profile=arguments.profile).values():
         _show(evaluation)
     if processes.first():
         print(f"run folder: {workdir}")

@@ -11,11 +11,9 @@ import numpy as np
 
 from medjax import config
 from medjax.data.dataset import Dataset
-from medjax.data.feed import CHUNK
-from medjax.job import Job
+from medjax.job import Job, step_arguments
 from medjax.report.screen import parameter_table, size
 from medjax.report.unseen import unseen
-from medjax.training.mesh import CASES, kept, spread
 from medjax.training.replicate import Replicate
 
 
@@ -150,29 +148,8 @@ def models(replicates: list[Replicate]) -> str:
 
 def memory(job: Job) -> str:
     """Return the memory that the compiled training step needs on a device, as the compiler states it."""
-    programs, mesh = job.programs, job.programs.mesh
-    count, rows = len(programs.waves[0]), spread(mesh, "replicate")
-    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), programs.state)
-    state = jax.tree.map(
-        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state, kept(mesh, state)
-    )
-    cell = spread(mesh, "replicate", CASES)
-    size_of = (count, CHUNK, job.batch) if job.arrays is not None else (count, job.batch)
-    rest = spread(mesh, "replicate", None, CASES) if job.arrays is not None else cell
-    batch = {
-        "index": jax.ShapeDtypeStruct(size_of, np.int32, sharding=rest),
-        "weight": jax.ShapeDtypeStruct(size_of, np.float32, sharding=rest),
-    }
-    resident: dict[str, Any] = {}
-    if job.arrays is not None:
-        batch["first"] = jax.ShapeDtypeStruct((count,), np.int32, sharding=rows)
-        resident = {k: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=spread(mesh)) for k, v in job.arrays.items()}
-    else:
-        batch |= {
-            k: jax.ShapeDtypeStruct((count, job.batch, *x.shape), x.dtype, sharding=cell) for k, x in job.shapes.items()
-        }
-    step: Any = programs.train
-    analysis = step.lower(state, resident, batch).compile().memory_analysis()
+    step: Any = job.programs.train
+    analysis = step.lower(*step_arguments(job)).compile().memory_analysis()
     if analysis is None:
         return "the compiler of this platform gives no estimate"
     fixed, work = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes

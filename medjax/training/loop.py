@@ -29,6 +29,7 @@ class Hooks:
         save: (state, step) -> None.
         log: (step, metrics by name) -> None.
         interrupted: whether a signal asks to stop.
+        before: (step, state) -> None, before each step; for a profiler.
     """
 
     validate: Callable[[TrainState, int], tuple[TrainState, dict[str, float]]]
@@ -36,6 +37,7 @@ class Hooks:
     save: Callable[[TrainState, int], None]
     log: Callable[[int, dict[str, float]], None]
     interrupted: Callable[[], bool]
+    before: Callable[[int, TrainState], None] = lambda step, state: None
 
 
 def run(
@@ -103,6 +105,7 @@ def run(
                 hooks.save(state, step)
             if interrupted:
                 raise Interrupted(f"stopped by a signal at step {step}")
+        hooks.before(step, state)
         state, sums = programs.train(state, feed.resident, next(batches))
         pending.append((step, sums))
         if len(pending) > in_flight:
