@@ -17,6 +17,7 @@ from medjax.verbs import (
     plan_command,
     predict_command,
     report_command,
+    sweep_command,
     treatment_command,
 )
 
@@ -76,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the `medjax` command."""
     top = argparse.ArgumentParser(prog="medjax", description="Judge and use trained runs, and look at data sets.")
     verbs = top.add_subparsers(
-        dest="verb", required=True, metavar="new | plan | data | evaluate | compare | predict | report | learning-curve"
+        dest="verb",
+        required=True,
+        metavar="new | plan | data | evaluate | compare | predict | report | learning-curve | sweep",
     )
 
     def verb(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
@@ -180,6 +183,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--shares", help="of the training patients, for example .1,.25,.5,1")
     sub.add_argument("--gain", type=float, help="improvement of the primary metric that would matter (.01)")
     add_experiment_options(sub)
+
+    sub = verb("sweep", sweep_command, "train the trials of a grid in one program, and choose one on validation cases")
+    sub.add_argument("--config", type=Path, required=True, help="the experiment file")
+    sub.add_argument("--workdir", type=Path, help="run folder (runs/NAME_sweep)")
+    sub.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=VALUE,VALUE",
+        help="values of a key to be tried, each with those of the others; numbers of the optimizer share one program, of "
+        "anything else the commands are listed",
+    )  # fmt: skip
+    add_experiment_options(sub)
+    add_process_options(sub)
 
     sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV; segment scans")
     sub.add_argument("run", type=Path, help="run folder")

@@ -175,6 +175,7 @@ class Evaluation:
         test: whether the run ends by opening the sealed test set once.
         calibrate: share of the validation patients that is kept apart from every other choice, to recalibrate
             probabilities and to fit conformal sets; 0: none of either.
+        trials: among how many trials this experiment was chosen on validation cases (`medjax sweep`); said with the result.
     """
 
     primary: str = "auroc"
@@ -186,6 +187,7 @@ class Evaluation:
     resamples: int = 2000
     test: bool = False
     calibrate: float | int = 0.0
+    trials: int = 1
 
 
 @dataclass(frozen=True)

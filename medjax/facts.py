@@ -96,6 +96,8 @@ def about(experiment: Experiment, record: dict[str, Any]) -> dict[str, Any]:
     }
     if folds:
         head["folds"] = len(folds)
+    if experiment.evaluation.trials > 1:
+        head["trials"] = experiment.evaluation.trials
     if experiment.task.positive is not None:
         head["positive"] = experiment.task.positive
     if experiment.task.kind == "segmentation":

@@ -32,7 +32,8 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
     """
     training, programs, total = work.experiment.training, work.programs, work.total
     checkpoints, every = workdir / folder.CHECKPOINTS, total * len(programs.waves)
-    whole, done = job.blank_state(work.experiment, work.shapes, total, len(work.replicates)), 0
+    count, done = len(work.replicates), 0
+    whole = jax.tree.map(lambda x: np.zeros((count, *x.shape), x.dtype), programs.state)
     if checkpoint.steps(checkpoints):
         done, whole, warnings = checkpoint.restore(checkpoints, whole)
         for warning in warnings:
@@ -91,7 +92,7 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
                         feed,
                         job.training_plan(work, wave),
                         state,
-                        [model.label for model in models],
+                        [work.replicates[k].label for k in np.unique(wave)],
                         start=max(done - offset, 0),
                         total=total,
                         evaluate_every=work.every,

@@ -144,6 +144,35 @@ def learning_curve_command(arguments: argparse.Namespace) -> None:
     print(f"run folder: {workdir}")
 
 
+def sweep_command(arguments: argparse.Namespace) -> None:
+    """Train the trials of a grid beside each other and choose one on validation; or list commands, one a program."""
+    from medjax import sweep
+    from medjax.report.sweep_table import sweep_table
+    from medjax.training import processes
+
+    processes.start(arguments.coordinator, arguments.processes, arguments.process, arguments.distributed)
+    _keep_compilations()
+    grid = sweep.parse_grid(arguments.grid)
+    experiment = _experiment(arguments.config, arguments)
+    workdir = arguments.workdir or Path("runs") / f"{experiment.name}_sweep"
+    if apart := [key for key in grid if not sweep.is_number(key)]:
+        lines = sweep.commands(arguments.config, arguments.assignments, grid, workdir)
+        for line in lines:
+            print(line)
+        print(
+            f"{', '.join(apart)} changes the program: {len(lines)} commands, above; as a Slurm array put them into a file "
+            "and run line SLURM_ARRAY_TASK_ID + 1 of it (launch/slurm_array.sh)",
+            file=sys.stderr,
+        )
+        return
+    result = sweep.sweep(experiment, workdir, grid, data_dir=arguments.data_dir)
+    if processes.first():
+        print(sweep_table(result))
+        words = [f"--set {one}" for one in (*arguments.assignments, *result["chosen"])]
+        print(f"\ntrain it:  python train.py --config {arguments.config} {' '.join(words)}")
+        print(f"run folder: {workdir}")
+
+
 def predict_command(arguments: argparse.Namespace) -> None:
     """Predict files: images, an npz, or a CSV of table rows; or segment scans and images into label maps."""
     from medjax import external, run

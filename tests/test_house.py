@@ -12,7 +12,7 @@ LONGEST = 450  # lines of a file
 ROOMS = [
     "errors", "config", "keys", "metrics", "losses", "survival_losses", "segmentation_losses", "data", "preprocess", "vocabulary", "augment", "models", "tasks", "experiment",
     "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "segmentation", "reserved", "results", "external", "report", "facts", "segmenting",
-    "fit", "run", "learning", "judge", "suspects", "treatment", "new", "verbs", "cli", "__main__",
+    "fit", "run", "learning", "sweep", "judge", "suspects", "treatment", "new", "verbs", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -58,6 +58,8 @@ def _heading(evaluation: dict, header: dict) -> list[str]:
         parts.append(f"{counts['without_target']} without target")
     if header.get("components"):
         parts.append(header["components"])
+    if header.get("trials"):
+        parts.append(f"1 of {header['trials']} trials, chosen on validation")
     if header.get("plan"):
         parts.append(f"plan {header['plan']}")
     lines = formats.join(title.split("; ")) + formats.join([part for part in parts if part])

@@ -65,6 +65,8 @@ class Writer:
             try:
                 pending.result()
             except Exception as error:  # orbax and tensorstore raise many kinds
+                if processes.lost(error):
+                    raise
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 raise InputError(
                     f"{self.folder}: the checkpoint could not be written ({reason}); the checkpoints before it are kept: "

@@ -61,7 +61,7 @@ def run(
         feed: where batches come from.
         plan: step -> which cases, for the wave's replicates.
         state: the wave's state on the devices; it is donated.
-        labels: how to name each replicate of the wave.
+        labels: how to name each replicate of the wave; the clones at its end have none, and do not count.
         start: first step.
         total: the step after the last.
         evaluate_every: steps between validations; None for the end only.
@@ -133,7 +133,6 @@ def summarise(steps: Sequence[int], values: Sequence[dict[str, np.ndarray]], lab
                 f"{name} became {column[row, replicate]} at step {steps[row]} ({labels[replicate]}); training stopped and "
                 "the last good checkpoint is kept: lower optimizer.learning_rate, set optimizer.clip, or look at the data"
             )
-    labels = list(dict.fromkeys(labels))  # a clone, at the end of a wave, has its original's
     count = len(labels)
     losses = table["loss"].sum(0)[:count], np.maximum(table["weight"].sum(0)[:count], 1e-30)
     out = {

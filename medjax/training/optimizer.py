@@ -1,8 +1,10 @@
 """From the settings to one optax transform: rates, decay and freezing by regex tables that cover every parameter."""
 
+import copy
+import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,6 +13,19 @@ import optax
 
 from medjax.errors import InputError
 from medjax.experiment import Optimizer
+
+# The keys of an experiment whose numbers may be values of the compiled step, one a replicate: of a sweep.
+SWEPT = r"optimizer\.(learning_rate|clip|transform\.\w+)"
+
+
+def with_numbers(settings: Optimizer, numbers: Mapping[str, Any]) -> Optimizer:
+    """Return the settings with some numbers replaced, by their keys below `optimizer`; they may be traced values."""
+    new = copy.copy(settings)
+    for key, value in numbers.items():
+        if key.startswith("transform."):
+            key, value = "transform", functools.partial(new.transform, **{key.removeprefix("transform."): value})
+        object.__setattr__(new, key, value)  # a traced value is not of the type that the settings of a file must have
+    return new
 
 
 def parameter_path(path: tuple[Any, ...]) -> str:
@@ -98,7 +113,7 @@ def _transform(settings: Optimizer, rate: Callable) -> optax.GradientTransformat
         )
     keywords: dict[str, Any] = {}
     if settings.decay:
-        if bound.get("weight_decay"):
+        if bound.get("weight_decay") is not None and not _is_zero(bound["weight_decay"]):
             raise InputError("optimizer: both decay and transform.weight_decay are set; keep one")
         if "weight_decay" in names:
             keywords["weight_decay"] = 0.0
@@ -106,6 +121,10 @@ def _transform(settings: Optimizer, rate: Callable) -> optax.GradientTransformat
         return settings.transform(learning_rate=rate, **keywords)
     scale = optax.scale_by_schedule(lambda count: -rate(count))
     return optax.chain(settings.transform(**keywords), scale)
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and value == 0
 
 
 def _multiply(factors: Any) -> optax.GradientTransformation:

@@ -30,6 +30,7 @@ class Replicate:
         train: the cases it learns from, as indices into the development source.
         validation: the cases on which something may be chosen (parameters, threshold); may be empty.
         held_out: the cases of its fold; empty without cross-validation.
+        trial: which trial of a sweep it belongs to; -1 without one.
     """
 
     number: int
@@ -39,11 +40,13 @@ class Replicate:
     train: Int[np.ndarray, " train"]
     validation: Int[np.ndarray, " validation"]
     held_out: Int[np.ndarray, " held_out"]
+    trial: int = -1
 
     @property
     def label(self) -> str:
         """How messages name it."""
-        return f"seed_{self.seed_number}" + (f"_fold_{self.fold}" if self.fold >= 0 else "")
+        trial = f"trial_{self.trial}_" if self.trial >= 0 else ""
+        return f"{trial}seed_{self.seed_number}" + (f"_fold_{self.fold}" if self.fold >= 0 else "")
 
 
 def replicate_seed(seed: int, seed_number: int, fold: int) -> int:

@@ -117,7 +117,8 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
     divisor = jnp.where(weight > 0, weight, 1)
     gradients = jax.tree.map(lambda g: (g / divisor).astype(g.dtype), gradients)
 
-    transform = optimizer.build(experiment.optimizer, params, total_steps)
+    settings = optimizer.with_numbers(experiment.optimizer, state.fitted.get("sweep", {}))
+    transform = optimizer.build(settings, params, total_steps)
     updates, moments = transform.update(gradients, state.moments, params)
     variables = {"params": optax.apply_updates(params, updates), **model_state}
     average = state.average
