@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from medjax import config, folder, run, segmenting
+from medjax import config, folder, job, run, segmenting
 from medjax.evidence.prediction_files import read_csv
 from medjax.report import overlays
 from medjax.report.table import results_table
@@ -18,7 +18,7 @@ import flax.linen as nn
 
 from medjax.data.origins.phantom import Phantom
 from medjax.data.split import Folds
-from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Training
+from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Replicates, Training
 from medjax.preprocess import rescale
 from medjax.tasks import Segmentation
 
@@ -51,6 +51,7 @@ experiment = Experiment(
         select="dice",
         mesh=Mesh(replicate=1, data=1),
     ),
+    replicates=Replicates(seeds=2),
     evaluation=Evaluation(primary="dice", resamples=100),
 )
 """
@@ -80,16 +81,39 @@ def test_every_case_is_judged_once_on_its_own_grid_and_its_label_map_is_kept(tra
     assert sorted(maps) == sorted(table.id.tolist())
     assert len(maps) == results["counts"]["cases"] == 12
     assert {one.shape for one in maps.values()} == {(32, 32)}
-    areas = dict(zip(table.id.tolist(), table.values[0][:, table.measures.index("volume")], strict=True))
+    areas = dict(zip(table.id.tolist(), table.pooled[:, table.measures.index("volume")], strict=True))
     field = 300 * 300 / 32 / 32  # mm2 a pixel
     for name, one in maps.items():
         assert areas[name] == pytest.approx((one == 1).sum() * field, rel=0.5)
-    dice = table.values[0][:, table.measures.index("dice")]
+    dice = table.pooled[:, table.measures.index("dice")]
     assert results["metrics"]["dice"]["estimate"] == pytest.approx(dice.mean())
     assert "Dice" in results_table(results)
     names, pictures = overlays.read(path / overlays.path_of("out_of_fold"))
     assert names == ("lesion",)
     assert len(pictures) == 6
+
+
+def test_the_models_of_a_fold_are_judged_together_and_each_alone(trained):
+    path, results, _ = trained
+    table, model = read_csv(path / folder.predictions("out_of_fold")), run.load(path, path.parent / "tiny.py")
+    assert table.seed.tolist() == [0, 1]
+    assert {tuple(own) for own in table.replicate.T.tolist()} == {(0, 2), (1, 3)}  # seed-major, by fold
+    single = table.values[..., table.measures.index("dice")].mean(1)
+    assert single[0] != single[1]
+    spread = {"mean": single.mean(), "standard_deviation": single.std(ddof=1), "count": 2}
+    assert results["metrics"]["dice"]["seeds"] == pytest.approx(spread)
+    assert results["counts"]["seeds"] == 2
+    assert "single seeds, Dice: mean" in results_table(results)
+    assert "probabilities of all 2 models are averaged" in results_table(results)
+    segmenter, work = Segmenter(model, load_largest(model.record["plan"])), job.build(model.experiment)
+    place = next(k for k in range(12) if table.fold[k] == 1)
+    source = work.source.source
+    case = next(one for one in (source[i] for i in range(len(source))) if one["id"] == table.id[place])
+    alone = [segmenter.labels(one, 1) for one in segmenter.probabilities(case, [1, 3])]
+    found = [segmenting.measured(model.experiment.task, case, one) for one in alone]
+    np.testing.assert_allclose(table.values[:, place], found)
+    together = segmenter.labels(np.mean(segmenter.probabilities(case, [1, 3]), axis=0), 1)
+    np.testing.assert_allclose(table.pooled[place], segmenting.measured(model.experiment.task, case, together))
 
 
 def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is_judged_on(trained):
@@ -110,8 +134,8 @@ def test_the_same_run_judged_again_gives_the_same_and_new_images_the_mean_of_all
         np.random.default_rng(0).integers(0, 255, (20, 37, 1)).astype(np.uint8)
     )  # larger and smaller than the window
     case = {"id": "new", "image": image}
-    each = segmenter.probabilities(case, [0, 1])
+    each = segmenter.probabilities(case, [0, 1, 2, 3])
     assert each[0].shape == (20, 37, 2)
     np.testing.assert_allclose(each[0].sum(-1), 1, atol=1e-5)
-    np.testing.assert_array_equal(segmenter.segment(case), ((each[0] + each[1])[..., 1] > (each[0] + each[1])[..., 0]))
-    assert jax.tree.leaves(model.variables)[0].shape[0] == 2
+    np.testing.assert_array_equal(segmenter.segment(case), sum(each)[..., 1] > sum(each)[..., 0])
+    assert jax.tree.leaves(model.variables)[0].shape[0] == 4

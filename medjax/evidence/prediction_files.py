@@ -16,6 +16,7 @@ from medjax.metrics.segmentation import MEASURES
 
 _FIXED = ["id", "group", "replicate", "seed", "fold"]
 _SHARES = ("dice_", "iou_", "surface_dice_")
+POOLED = -1  # replicate and seed of the rows of all models together
 _SUM = 1e-3  # tools print probabilities with few digits
 
 
@@ -27,7 +28,8 @@ def write_csv(path: str | os.PathLike, predictions: Predictions) -> None:
     `dice_<class>` and the other measures of `medjax.metrics.segmentation`, then `attribute_<name>`. Grades have their column
     `grade` before the outputs: the median of that row's probabilities. Times to an event have `time` and `event` (0 for
     censored) in place of `target`, and `risk` and `survival_<time>`, or with competing causes `risk_<cause>` and
-    `incidence_<cause>_<time>`. Unknown targets and absent folds are empty cells.
+    `incidence_<cause>_<time>`. Unknown targets and absent folds are empty cells. Where what all members say together is not
+    the mean of what each says (`Predictions.pooled`), it has a row before theirs, with -1 as replicate and seed.
     """
     path = Path(path)
     members, cases, _ = predictions.values.shape
@@ -53,6 +55,9 @@ def write_csv(path: str | os.PathLike, predictions: Predictions) -> None:
                 fold = "" if predictions.fold[case] < 0 else int(predictions.fold[case])
                 head = [str(predictions.id[case]), str(predictions.group[case])]
                 tail = [str(values[case]) for values in predictions.attributes.values()]
+                if predictions.pooled is not None:
+                    row = [POOLED, POOLED, fold, *target, *map(repr, predictions.pooled[case].tolist())]
+                    writer.writerow(head + row + tail)
                 for member in range(members):
                     row = [int(replicate[member, case]), int(predictions.seed[member]), fold, *target]
                     row += [] if grade is None else [int(grade[member, case])]
@@ -98,7 +103,8 @@ def read_csv(path: str | os.PathLike) -> Predictions:
     `write_csv` names. `group` is the patient (each case its own without it), `seed` the model, `fold` the fold that held
     the case out, `attribute_<name>` anything to break results down by. A target of a class is its name or, where a run
     wrote the file (it has `replicate`) or no target is a name, its position among the `probability_` columns. Empty:
-    unknown. A table of masks has `target_<class>`, the true volume, and at least `dice_<class>` for every class.
+    unknown. A table of masks has `target_<class>`, the true volume, and at least `dice_<class>` for every class. A run's rows
+    with -1 as replicate and seed are those of all models together.
 
     Raises:
         InputError: naming file, row and case: a column that is missing, unknown or there twice, a cell that is no number,
@@ -242,12 +248,19 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
             f"{path}: case {name} stands in rows {first[0]} and {second[0]}; every case needs the same number of rows, "
             "one, or one a model with a column 'seed'"
         )
-    values, integers = [], {name: [] for name in ("replicate", "seed", "fold")}
+    values, pooled, integers = [], [], {name: [] for name in ("replicate", "seed", "fold")}
     seeds: list[int] | None = None
     for name, rows in by_case.items():
+        together = [row for row in rows if _together(path, columns, *row)]
+        pooled += [_outputs(path, columns, *row) for row in together]
+        rows = [row for row in rows if row not in together]
+        if len(together) > 1 or not rows:
+            raise InputError(
+                f"{path}: case {name} needs one row of all models together (replicate and seed {POOLED}) beside those of each"
+            )
         of_case = {key: [_integer(path, columns, key, *row) for row in rows] for key in integers}
         seeds = seeds or of_case["seed"]
-        shared = {tuple(row[k] for k in _shared(columns)) for _, row in rows}
+        shared = {tuple(row[k] for k in _shared(columns)) for _, row in [*rows, *together]}
         if of_case["seed"] != seeds or len(shared) != 1 or len(set(of_case["fold"])) != 1:
             raise InputError(
                 f"{path}: the rows of case {name} (from row {rows[0][0]}) disagree in patient, fold, target, attributes or "
@@ -268,6 +281,7 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
         group=np.array([row[group] or row[columns.fixed["id"]] for _, row in first]),
         target=_targets(path, columns, first),
         values=np.array(values, dtype=np.float64).transpose(1, 0, 2),
+        pooled=np.array(pooled, dtype=np.float64) if pooled else None,
         replicate=replicate,
         seed=np.array(seeds),
         fold=np.array([case[0] for case in integers["fold"]]),
@@ -278,6 +292,13 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
         measures=columns.measures,
         attributes={name: np.array([row[k] for _, row in first]) for name, k in columns.attributes.items()},
     )
+
+
+def _together(path: Path, columns: _Columns, line: int, row: list[str]) -> bool:
+    """Whether a row of a run's own masks is that of all its models together."""
+    if columns.kind != "segmentation" or not columns.own:
+        return False
+    return all(_integer(path, columns, name, line, row) == POOLED for name in ("replicate", "seed"))
 
 
 def _shared(columns: _Columns) -> list[int]:

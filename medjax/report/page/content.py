@@ -4,7 +4,7 @@ from typing import Any
 
 from medjax.report import formats
 from medjax.report.beside import compared, references
-from medjax.report.page import cases, deep, flow, learning, plots, sections, slider, summary, tables
+from medjax.report.page import cases, deep, flow, learning, masks, plots, sections, slider, summary, tables
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.study import KEYS, Study
@@ -263,7 +263,7 @@ def _provenance(run: RunFolder) -> list[list[str]]:
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
     if run.judged.kind == "segmentation":
         rows[2] = ["overlays", f"predictions/{run.split}_overlays.npz"]
-        rows.insert(3, ["spread of the cases, agreement of volumes", f"{scores}, mean over the seeds"])
+        rows.insert(3, ["spread of the cases, agreement of volumes", f"{scores}, {masks.whose(run.judged)}"])
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
     if run.judged.kind == "value":
         rows[2] = ["predicted against observed, agreement", f"{scores}, mean over the seeds"]
