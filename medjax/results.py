@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -138,7 +138,7 @@ def complete_seeds(replicates: Sequence[Replicate]) -> list[int]:
     return seeds
 
 
-def references(job: Job, split: str, model: Predictions, cases: Sequence[Any] | None = None) -> dict[str, Predictions]:
+def references(job: Job, split: str, model: Predictions, cases: Iterable[Any] | None = None) -> dict[str, Predictions]:
     """Fit each reference model on the training cases of each part, and predict what `model` predicted.
 
     Args:

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from medjax import config, folder, job, run, segmenting
+from medjax import config, folder, job, run
 from medjax.evidence.prediction_files import read_csv
+from medjax.judging import masks
 from medjax.report import overlays
 from medjax.report.table import results_table
 from medjax.segmentation.label_maps import read_maps
@@ -69,7 +70,7 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("segmentation") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        patch.setattr(segmenting, "choose_components", choose)
+        patch.setattr(masks, "choose_components", choose)
         (path.parent / "tiny.py").write_text(TINY)
         results = run.train(config.load_experiment(path.parent / "tiny.py"), path)["out_of_fold"]
     return path, results, seen
@@ -110,10 +111,10 @@ def test_the_models_of_a_fold_are_judged_together_and_each_alone(trained):
     source = work.source.source
     case = next(one for one in (source[i] for i in range(len(source))) if one["id"] == table.id[place])
     alone = [segmenter.labels(one, 1) for one in segmenter.probabilities(case, [1, 3])]
-    found = [segmenting.measured(model.experiment.task, case, one) for one in alone]
+    found = [masks.measured(model.experiment.task, case, one) for one in alone]
     np.testing.assert_allclose(table.values[:, place], found)
     together = segmenter.labels(np.mean(segmenter.probabilities(case, [1, 3]), axis=0), 1)
-    np.testing.assert_allclose(table.pooled[place], segmenting.measured(model.experiment.task, case, together))
+    np.testing.assert_allclose(table.pooled[place], masks.measured(model.experiment.task, case, together))
 
 
 def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is_judged_on(trained):

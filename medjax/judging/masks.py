@@ -1,4 +1,4 @@
-"""Judging a run that segments: every case on its own grid, class by class, under the frozen plan."""
+"""Judging masks: every case on its own grid, class by class, with the components that the plan says."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from medjax import facts, folder, results
+from medjax import folder, results
 from medjax.data.case import Case, attributes
-from medjax.data.ledger import Opening
-from medjax.data.source import Source
 from medjax.evidence.predictions import Predictions
 from medjax.job import Job
+from medjax.judging.contract import Found, Judging
 from medjax.metrics.segmentation import MEASURES, measures, volume
 from medjax.predictor import Predictor
 from medjax.report import overlays
@@ -21,7 +20,7 @@ from medjax.segmentation.label_maps import write_maps
 from medjax.segmentation.segmenter import Segmenter, choose_components, load_largest
 
 
-def freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
+def _freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
     """Add to the plan of which classes only the largest component is kept, for each fold (-1: without folds).
 
     "choose" looks at validation cases, in cross-validation at those held back from the fold's own training; a fold's
@@ -41,8 +40,8 @@ def freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
     return Plan({**plan.content, "largest_component": {str(fold): list(own) for fold, own in chosen.items()}})
 
 
-def judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
-    """Judge the validation cases, or every case by the models of the fold that held it out."""
+def _development(work: Job, model: Predictor, plan: Plan, split: str) -> Found:
+    """Segment the validation cases, or every case by the models of the fold that held it out."""
     place = {(one.seed_number, one.fold): number for number, one in enumerate(work.replicates)}
     seeds = results.complete_seeds(work.replicates)
     cases, folds, members = [], [], {}
@@ -52,53 +51,34 @@ def judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: 
         own = first.held_out if split == "out_of_fold" else first.validation
         cases += [work.source.source[int(i)] for i in own]
         folds += [fold] * len(own)
-    return _judge(work.experiment, model, plan, cases, folds, members, split, run)
+    return _segmented(model, plan, cases, folds, members)
 
 
-def judge_test(work: Job, model: Predictor, plan: Plan, source: Source, opened: Opening, run: Path) -> dict[str, Any]:
-    """Judge the test cases, whose opening has been written down."""
-    cases = [source[i] for i in range(len(source))]
-    return _judge(work.experiment, model, plan, cases, *_everybody(model, cases), "test", run, opened)
+def _elsewhere(model: Predictor, plan: Plan, cases: Sequence[Case]) -> Found:
+    """Segment cases that belong to no fold, by all replicates."""
+    return _segmented(model, plan, cases, [-1] * len(cases), {-1: list(range(len(model.record["replicates"])))})
 
 
-def judge_external(
-    experiment: Any, model: Predictor, plan: Plan, cases: Sequence[Case], name: str, run: Path, about: dict[str, Any]
-) -> dict[str, Any]:
-    """Judge cases from elsewhere that carry a label map."""
-    return _judge(experiment, model, plan, cases, *_everybody(model, cases), name, run, about=about)
-
-
-def _everybody(model: Predictor, cases: Sequence[Case]) -> tuple[list[int], dict[int, list[int]]]:
-    """No case belongs to a fold, and all replicates judge each."""
-    return [-1] * len(cases), {-1: list(range(len(model.record["replicates"])))}
-
-
-def _judge(
-    experiment: Any,
-    model: Predictor,
-    plan: Plan,
-    cases: Sequence[Case],
-    folds: Sequence[int],
-    members: dict[int, list[int]],
-    name: str,
-    run: Path,
-    opening: Opening | None = None,
-    about: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Segment and measure every case by the mean of the models of its fold; write table, label maps and evaluation."""
+def _segmented(
+    model: Predictor, plan: Plan, cases: Sequence[Case], folds: Sequence[int], members: dict[int, list[int]]
+) -> Found:
+    """Segment and measure every case by the mean of the models of its fold, and by each of them."""
+    task: Any = model.experiment.task
     segmenter = Segmenter(model, load_largest(plan.content))
     maps, single = [], []
     for case, fold in zip(cases, folds, strict=True):
         own = segmenter.probabilities(case, members[fold])
         maps.append(segmenter.labels(np.mean(own, axis=0), fold))
-        single.append([measured(experiment.task, case, segmenter.labels(one, fold)) for one in own])
+        single.append([measured(task, case, segmenter.labels(one, fold)) for one in own])
     predictions = _predictions(model, cases, maps, np.array(single).swapaxes(0, 1), folds, members)
-    write_maps(run / folder.label_maps(name), predictions.id.tolist(), maps)
-    overlays.write(run / overlays.path_of(name), predictions.classes, _pictures(experiment, predictions, cases, maps))
-    about = {**(about or facts.about(experiment, model.record))}
-    if any(segmenter.largest.values()):
-        about["components"] = _told(segmenter.largest, experiment.task.classes)
-    return results.judge(experiment, plan, predictions, name, run, about, opening=opening)
+    pictures = _pictures(model.experiment, predictions, cases, maps)
+
+    def keep(run: Path, name: str) -> None:
+        write_maps(run / folder.label_maps(name), predictions.id.tolist(), maps)
+        overlays.write(run / overlays.path_of(name), predictions.classes, pictures)
+
+    kept = any(segmenter.largest.values())
+    return Found(predictions, {"components": _told(segmenter.largest, task.classes)} if kept else {}, keep)
 
 
 def _pictures(
@@ -168,3 +148,6 @@ def _told(largest: dict[int, tuple[int, ...]], classes: Sequence[str]) -> str:
         for number, count in counts.items()
         if count
     )
+
+
+JUDGING = Judging(freeze=_freeze, development=_development, elsewhere=_elsewhere)
