@@ -1,10 +1,14 @@
 """A run that segments, from training to judged and written label maps; with a model that compiles in a moment."""
 
+import sys
+
 import jax
+import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
-from medjax import config, folder, job, run
+from medjax import cli, config, folder, job, run
 from medjax.evidence.prediction_files import read_csv
 from medjax.judging import masks
 from medjax.report import overlays
@@ -140,3 +144,65 @@ def test_the_same_run_judged_again_gives_the_same_and_new_images_the_mean_of_all
     np.testing.assert_allclose(each[0].sum(-1), 1, atol=1e-5)
     np.testing.assert_array_equal(segmenter.segment(case), sum(each)[..., 1] > sum(each)[..., 0])
     assert jax.tree.leaves(model.variables)[0].shape[0] == 4
+
+
+def elsewhere(path, masks=True, size=(20, 30), value=1, count=10):
+    """A folder of images with masks, the third of which is of another size or holds another value."""
+    rng = np.random.default_rng(0)
+    for folder_name in ("images", "masks") if masks else ("images",):
+        (path / folder_name).mkdir(parents=True)
+    for number in range(count):
+        Image.fromarray(rng.integers(0, 255, (20, 30)).astype(np.uint8)).save(path / f"images/case_{number}.png")
+        if masks:
+            mask = np.zeros(size if number == 3 else (20, 30), np.uint8)
+            mask[4:10, 5:12] = value if number == 3 else 1
+            Image.fromarray(mask).save(path / f"masks/case_{number}.png")
+    return path
+
+
+def evaluated(trained, data, monkeypatch):
+    path, _, _ = trained
+    words = ["medjax", "evaluate", str(path), "--data", str(data), "--config", str(path.parent / "tiny.py")]
+    monkeypatch.setattr(sys, "argv", words)
+    return cli.main()
+
+
+def test_a_folder_of_masks_from_elsewhere_is_judged_by_all_models(trained, tmp_path, monkeypatch, capsys):
+    path, _, _ = trained
+    assert evaluated(trained, elsewhere(tmp_path / "hospital"), monkeypatch) == 0
+    assert "mean of 4 models: EXTERNAL" in capsys.readouterr().out
+    found = run.evaluations(path)["external_hospital"]
+    table = read_csv(path / folder.predictions("external_hospital"))
+    assert (found["counts"]["cases"], table.values.shape[0], table.replicate.tolist()) == (10, 4, [0, 1, 2, 3])
+    assert table.pooled is not None
+    assert table.target.ravel().tolist() == [42.0] * 10  # mm2: the pixel is unknown, so 1 mm
+    assert len(read_maps(path / folder.label_maps("external_hospital"))) == 10
+    listed = tmp_path / "list.csv"
+    lines = (f"hospital/images/case_{k}.png,hospital/masks/case_{k}.png" for k in range(10))
+    listed.write_text("\n".join(["image,mask", *lines]))
+    assert evaluated(trained, listed, monkeypatch) == 0
+    assert run.evaluations(path)["external_list"]["metrics"]["dice"] == found["metrics"]["dice"]
+
+
+def test_what_cannot_be_judged_ends_with_one_message_that_names_the_file(trained, tmp_path, monkeypatch, capsys):
+    (tmp_path / "picture.png").write_bytes(b"x")
+    scans = tmp_path / "scans"
+    for name in ("images/a.nii.gz", "masks/a.nii.gz"):
+        (scans / name).parent.mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 5, 6), np.uint8), np.eye(4)), scans / name)
+    for data, words in (
+        (elsewhere(tmp_path / "bare", masks=False), "there is no folder 'images' with images and a folder 'masks'"),
+        (elsewhere(tmp_path / "grid", size=(21, 30)), "mask case_3.png: it measures (21, 30), but its image (20, 30)"),
+        (elsewhere(tmp_path / "value", value=7), "mask case_3.png: the value 7 is none of 2 classes. Mend it or leave"),
+        (scans, "it holds NIfTI scans, but this run segments images"),
+        (tmp_path / "picture.png", "to judge masks give a folder"),
+        (tmp_path / "nowhere", "there is no such file or folder"),
+    ):
+        assert evaluated(trained, data, monkeypatch) == 2
+        told = capsys.readouterr()
+        assert told.err.startswith("error: ")
+        assert told.err.count("\n") == 1
+        assert str(data) in told.err
+        assert words in told.err
+        assert "--on-error" not in told.err  # which this verb does not have
+        assert not told.out
