@@ -108,8 +108,8 @@ def read_csv(path: str | os.PathLike) -> Predictions:
 
     Raises:
         InputError: naming file, row and case: a column that is missing, unknown or there twice, a cell that is no number,
-            a probability outside 0 to 1, probabilities that do not sum to 1 (within .001), a target that is no class, ids
-            that repeat, models that lack cases.
+            a probability outside 0 to 1, probabilities that do not sum to 1 (within .001), incidences of competing causes that
+            sum to more, a target that is no class, ids that repeat, models that lack cases.
     """
     path = Path(path)
     try:
@@ -213,6 +213,12 @@ def _survival_columns(
     attributes: dict[str, int],
 ) -> _Columns:
     """Those of times to an event: a risk and survival at times, or of each cause a risk and incidences at times."""
+    unread = ["prediction", "grade", *(f"quantile_{level}" for level in names["quantile_"])]
+    if stray := [name for name in unread if name in place]:
+        raise InputError(
+            f"{path}, row 1: the column '{stray[0]}' has no meaning beside time and event, and would not be judged; leave it "
+            f"out, or call it 'attribute_{stray[0]}' to break results down by it"
+        )
     causes = tuple(names["risk_"])
     incidences = [one.rpartition("_") for one in names["incidence_"]]  # one cause may begin like another
     told = [[time for whose, _, time in incidences if whose == cause] for cause in causes] or [names["survival_"]]
@@ -345,6 +351,15 @@ def _outputs(path: Path, columns: _Columns, line: int, row: list[str]) -> list[f
         curves = found[max(len(columns.classes), 1) :]
         if min(curves) < 0 or max(curves) > 1:
             raise InputError(f"{where}: a survival or incidence lies outside 0 to 1")
+        if columns.classes:
+            total = np.reshape(curves, (len(columns.classes), -1)).sum(0)
+            most = int(total.argmax())
+            if total[most] > 1 + _SUM:
+                named = " + ".join(f"incidence_{cause}_{columns.times[most]:g}" for cause in columns.classes)
+                raise InputError(
+                    f"{where}: {named} is {total[most]:g}; competing causes share one chance, so these sum to 1 at most. Give "
+                    "incidences (Aalen-Johansen's kind), not 1 minus a survival curve of each cause"
+                )
         return found
     if min(found) < 0 or max(found) > 1:
         raise InputError(f"{where}: a probability lies outside 0 to 1 ({', '.join(f'{one:g}' for one in found)})")
