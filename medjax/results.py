@@ -221,6 +221,7 @@ def judge(
         margin=settings.margin,
         prevalences=settings.prevalences,
         decision_thresholds=(settings.decision_threshold,),
+        late_entry=getattr(experiment.task, "entry", False),
     )
     kind = name.partition("_")[0] if name.startswith("external") else name
     label = KINDS[kind]
