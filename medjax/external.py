@@ -82,7 +82,7 @@ def cases(model: Predictor, name: str, target: str | None = None, data_dir: Path
     """
     path, task = Path(name), model.experiment.task
     if task.kind == "segmentation" and path.exists():
-        return labelled_files(model, path, data_dir)
+        return labelled_files(model, path)
     if path.suffix.lower() == ".npz":
         return MemorySource(read_npz(path))
     if _holds_images(model, path):

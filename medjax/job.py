@@ -15,8 +15,6 @@ from medjax import baselines, preprocess
 from medjax.data import audit as audits
 from medjax.data import dataset as datasets
 from medjax.data import drop
-from medjax.data.canvas import on_canvas, survey
-from medjax.data.case import Case
 from medjax.data.dataset import Dataset
 from medjax.data.feed import CHUNK, Feed, case_arrays, stack
 from medjax.data.order import positions, training_batches
@@ -28,9 +26,9 @@ from medjax.errors import InputError
 from medjax.evidence.recalibration import calibration_part
 from medjax.evidence.setting import metric_names, no_direction
 from medjax.experiment import Experiment, resolve
+from medjax.layout import Prepared, layout
 from medjax.metrics import multi_label
 from medjax.predict import case_pipeline
-from medjax.segmentation_losses import UNKNOWN
 from medjax.tasks import Survival, truth
 from medjax.training import programs as compiled
 from medjax.training import replicate as replicates
@@ -41,20 +39,6 @@ from medjax.training.state import initialise
 from medjax.vocabulary import fit_vocabulary
 
 RESIDENT_LIMIT = 2**30  # bytes of a data set that "auto" still lays on the device
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A source behind the case pipeline: what is read is what the model is fed."""
-
-    source: Source
-    pipeline: Any
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Case:
-        return self.pipeline(self.source[index])
 
 
 @dataclass(frozen=True)
@@ -115,18 +99,14 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
         parts = keep_apart(parts, calibration_part(groups, experiment.evaluation.calibrate))
     audit = audits.audit(dataset.index, parts.assignment)
     audits.check(audit)
-    source = Prepared(development_source(dataset, parts), case_pipeline(experiment, dataset.columns))
-    counts = None
-    if experiment.task.kind == "segmentation":
-        source, counts = _on_canvas(source, experiment, dataset.name)
-    first = source[0]
-    if counts is not None and "spacing" in first:
-        keys = (*keys, "spacing")  # augmentations turn and bend in mm
-    shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in case_arrays(first, keys).items()}
+    behind = Prepared(development_source(dataset, parts), case_pipeline(experiment, dataset.columns))
+    laid = layout(experiment.task).lay(behind, experiment, dataset.name)
+    source, keys = laid.source, (*keys, *laid.keys)
+    shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in case_arrays(source[0], keys).items()}
     arrays = None
     if _resident(experiment, shapes, len(source)):
         arrays = stack(source, keys, dataset.name)
-    columns = [counts] if counts is not None else _targets(source.source, arrays, experiment.task.targets)
+    columns = laid.columns or _targets(source.source, arrays, experiment.task.targets)
     targets = truth(experiment.task, columns)
     experiment.task.check(targets, dataset.name, *columns[1:])
     models = replicates.plan(
@@ -242,6 +222,7 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
     """Fit on training cases whatever is fitted: standardisation of inputs, and what the task fits on targets."""
     fitted: dict[str, Any] = dict(experiment.task.fit(targets))
     events = "code" in experiment.data.inputs
+    own = layout(experiment.task).own
     if experiment.standardise or events:
         rows = list(cases) if len(experiment.standardise) + events > 1 else cases
         if events:
@@ -251,23 +232,14 @@ def fit(experiment: Experiment, cases: Iterable[dict[str, np.ndarray]], targets:
                 continue  # by code, with the vocabulary
             if key not in experiment.data.inputs:
                 raise InputError(f"standardise names '{key}', but data.inputs are {', '.join(experiment.data.inputs)}")
-            fitted[key] = preprocess.fit_standardise(_known(experiment, row, key) for row in rows)
+            fitted[key] = preprocess.fit_standardise(own(experiment, row, key) for row in rows)
     return fitted
-
-
-def _known(experiment: Experiment, row: dict[str, Any], key: str) -> np.ndarray:
-    """Return an input's values; of a case that is to be segmented those on the canvas that are its own."""
-    if experiment.task.kind != "segmentation":
-        return row[key]
-    return row[key][row[experiment.task.target] != UNKNOWN]
 
 
 def fitted_shapes(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Return a tree of the shapes that `fit` gives, without data."""
     example = {key: np.zeros(x.shape, x.dtype) for key, x in shapes.items()}
-    columns = [example[key][None] for key in experiment.task.targets]
-    if experiment.task.kind == "segmentation":
-        columns = [np.zeros((1, len(experiment.task.classes)), np.int64)]  # voxels of every class
+    columns = layout(experiment.task).example(experiment, example)
     return fit(experiment, [example], truth(experiment.task, columns))
 
 
@@ -277,20 +249,6 @@ def blank_state(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct],
     fitted = fitted_shapes(experiment, shapes)
     one = jax.eval_shape(partial(initialise, experiment, inputs, total), np.uint32(0), fitted)
     return jax.tree.map(lambda x: np.zeros((count, *x.shape), x.dtype), one)
-
-
-def _on_canvas(source: Prepared, experiment: Experiment, where: str) -> tuple[Prepared, np.ndarray]:
-    """Lay all cases onto one canvas behind the pipeline; and count the voxels of every case and class."""
-    task: Any = experiment.task
-    if len(experiment.data.inputs) != 1 or experiment.data.inputs[0] not in ("image", "volume"):
-        raise InputError(f"data.inputs {experiment.data.inputs}: a segmentation takes one input, an image or a volume")
-    (key,) = experiment.data.inputs
-    shape, counts = survey(source, key, task.target, task.classes, task.patch, where)
-
-    def pipeline(case: Case) -> Case:
-        return on_canvas(source.pipeline(case), key, task.target, shape)
-
-    return Prepared(source.source, pipeline), counts
 
 
 def _resident(experiment: Experiment, shapes: dict[str, jax.ShapeDtypeStruct], cases: int) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from medjax.evidence.thresholds import attained, choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
 from medjax.tasks import judged
+from medjax.training.replicate import Replicate
 
 KINDS = {
     "out_of_fold": "INTERNAL cross-validation",
@@ -101,12 +102,9 @@ def out_of_fold(job: Job, values: Sequence[np.ndarray], cases: Sequence[np.ndarr
 
     Cases of folds that were not trained (`replicates.only`) are left out, and so is a seed that lacks a fold of others.
     """
-    seeds = sorted({model.seed_number for model in job.replicates})
     folds = sorted({model.fold for model in job.replicates})
     by = {(model.seed_number, model.fold): k for k, model in enumerate(job.replicates)}
-    seeds = [seed for seed in seeds if all((seed, fold) in by for fold in folds)]
-    if not seeds:
-        raise InputError("replicates.only leaves no seed with all of its folds; nothing can be put together")
+    seeds = complete_seeds(job.replicates)
     first = [by[seeds[0], fold] for fold in folds]
     rows = np.concatenate([cases[k] for k in first])
     order = np.argsort(rows, kind="stable")
@@ -126,7 +124,21 @@ def out_of_fold(job: Job, values: Sequence[np.ndarray], cases: Sequence[np.ndarr
     )
 
 
-def references(job: Job, split: str, model: Predictions, cases: Sequence[Any] | None = None) -> dict[str, Predictions]:
+def complete_seeds(replicates: Sequence[Replicate]) -> list[int]:
+    """Return the seeds that were trained on every fold that any was trained on.
+
+    Raises:
+        InputError: there is none.
+    """
+    folds = {model.fold for model in replicates}
+    by = {(model.seed_number, model.fold) for model in replicates}
+    seeds = [seed for seed in sorted({seed for seed, _ in by}) if all((seed, fold) in by for fold in folds)]
+    if not seeds:
+        raise InputError("replicates.only leaves no seed with all of its folds; nothing can be put together")
+    return seeds
+
+
+def references(job: Job, split: str, model: Predictions, cases: Iterable[Any] | None = None) -> dict[str, Predictions]:
     """Fit each reference model on the training cases of each part, and predict what `model` predicted.
 
     Args:
@@ -169,7 +181,7 @@ def _reference(
         asked = inputs[part.validation] if judged is None else judged
         values[:] = fit(inputs[part.train], job.targets[part.train], asked)
     none = np.array([-1])
-    return replace(model, values=values[None], replicate=none, seed=none, attributes={})
+    return replace(model, values=values[None], replicate=none, seed=none, attributes={}, pooled=None)
 
 
 def judge(
@@ -209,6 +221,7 @@ def judge(
         margin=settings.margin,
         prevalences=settings.prevalences,
         decision_thresholds=(settings.decision_threshold,),
+        late_entry=getattr(experiment.task, "entry", False),
     )
     kind = name.partition("_")[0] if name.startswith("external") else name
     label = KINDS[kind]

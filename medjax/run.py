@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medjax import facts, folder, job, predict, results, segmenting
+from medjax import facts, folder, job, judging, results
 from medjax.data import dataset as datasets
 from medjax.data import ledger
 from medjax.data.case import Case, fingerprint
@@ -21,7 +21,8 @@ from medjax.evidence.prediction_files import write_csv
 from medjax.evidence.predictions import Predictions
 from medjax.experiment import Experiment
 from medjax.fit import fit
-from medjax.job import Job, Prepared
+from medjax.job import Job
+from medjax.judging import outputs
 from medjax.predictor import Predictor, load
 from medjax.report import opening
 from medjax.report.screen import Screen, Silent
@@ -75,15 +76,7 @@ def train(
     work = job.alone(work)
 
     model = Predictor(work.experiment, record, final_variables(state), state.fitted)
-    choosing, apart = None, None
-    if isinstance(work.experiment.evaluation.threshold, str) and not work.partition.folds:
-        choosing = _predict_development(work, model, "validation")
-    if work.experiment.evaluation.calibrate:
-        apart = _predict_development(work, model, "calibration")
-        write_csv(workdir / folder.predictions("calibration"), apart)
-    plan = results.freeze(work.experiment, choosing, record["data"]["fingerprint"], model.digest, apart)
-    if work.experiment.task.kind == "segmentation":
-        plan = segmenting.freeze(work, model, plan)
+    plan = _freeze(work, model, workdir)
     record |= {"plan": plan.content, "plan_hash": plan.hash}
     folder.write_json(workdir / folder.RECORD, record)
     for split in _open_splits(work):
@@ -152,8 +145,8 @@ def evaluate_external(
     for case in listed:
         if target not in case:
             raise InputError(f"{name}: case '{case.get('id')}' has no '{target}', so there is nothing to compare with")
-    segments = model.experiment.task.kind == "segmentation"
-    predictions = None if segments else model.predict(listed)
+    plan = Plan(model.record["plan"])
+    found = judging.of(model.experiment.task).elsewhere(model, plan, listed)
     about = {**facts.about(model.experiment, model.record), "data": name, "title": f"{model.experiment.name} on {name}"}
     for key in ("missing", "duplicates", "patients", "folds"):
         about.pop(key, None)
@@ -171,10 +164,7 @@ def evaluate_external(
     if all(case.get("group", case["id"]) == case["id"] for case in listed):
         about["patients"] = "patients unknown (taken as independent)"
     safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name).stem)
-    plan = Plan(model.record["plan"])
-    if predictions is None:
-        return segmenting.judge_external(model.experiment, model, plan, listed, f"external_{safe}", run, about)
-    return results.judge(model.experiment, plan, predictions, f"external_{safe}", run, about)
+    return _judge(model.experiment, plan, found, f"external_{safe}", run, about)
 
 
 def _seen(model: Predictor, cases: Sequence[Case], data_dir: Path | None) -> int:
@@ -200,34 +190,47 @@ def _open_splits(work: Job) -> list[str]:
     return ["validation"] if len(work.partition.parts[0].validation) else []
 
 
-def _predict_development(work: Job, model: Predictor, split: str) -> Predictions:
-    if split == "calibration":
-        cases = [work.partition.parts[0].calibration] * len(work.replicates)
-    else:
-        cases = [one.held_out if split == "out_of_fold" else one.validation for one in work.replicates]
-    values = predict.predict_all(work.programs, model.variables, model.fitted, job.feed(work), cases)
-    return (results.out_of_fold if split == "out_of_fold" else results.together)(work, values, cases)
+def _freeze(work: Job, model: Predictor, run: Path) -> Plan:
+    """Fix what no later look may change: threshold, recalibration, and what the kind of task adds."""
+    settings, choosing, apart = work.experiment.evaluation, None, None
+    if isinstance(settings.threshold, str) and not work.partition.folds:
+        choosing = outputs.predictions(work, model, "validation")
+    if settings.calibrate:
+        apart = outputs.predictions(work, model, "calibration")
+        write_csv(run / folder.predictions("calibration"), apart)
+    plan = results.freeze(work.experiment, choosing, model.record["data"]["fingerprint"], model.digest, apart)
+    return judging.of(work.experiment.task).freeze(work, model, plan)
 
 
 def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
-    if work.experiment.task.kind == "segmentation":
-        return segmenting.judge_development(work, model, plan, split, run)
-    predictions = _predict_development(work, model, split)
-    compared = results.references(work, split, predictions)
-    about = facts.about(work.experiment, model.record)
-    return results.judge(work.experiment, plan, predictions, split, run, about, compared)
+    found = judging.of(work.experiment.task).development(work, model, plan, split)
+    compared = results.references(work, split, found.predictions)
+    return _judge(work.experiment, plan, found, split, run, facts.about(work.experiment, model.record), compared)
 
 
 def _judge_test(work: Job, model: Predictor, plan: Plan, run: Path, command: str | None) -> dict[str, Any]:
     source, opened = open_test(work, model, plan, run, command)
-    if work.experiment.task.kind == "segmentation":
-        return segmenting.judge_test(work, model, plan, source, opened, run)
     cases = [source[i] for i in range(len(source))]
-    prepared = [work.source.pipeline(case) for case in cases]
-    predictions = model.predict(cases)
-    compared = results.references(work, "test", predictions, prepared)
+    found = judging.of(work.experiment.task).elsewhere(model, plan, cases)
+    compared = results.references(work, "test", found.predictions, map(work.source.pipeline, cases))
     about = facts.about(work.experiment, model.record)
-    return results.judge(work.experiment, plan, predictions, "test", run, about, compared, opened)
+    return _judge(work.experiment, plan, found, "test", run, about, compared, opened)
+
+
+def _judge(
+    experiment: Experiment,
+    plan: Plan,
+    found: judging.Found,
+    name: str,
+    run: Path,
+    about: dict[str, Any],
+    compared: dict[str, Predictions] | None = None,
+    opened: ledger.Opening | None = None,
+) -> dict[str, Any]:
+    found.keep(run, name)
+    return results.judge(
+        experiment, plan, found.predictions, name, run, {**about, **found.about}, compared=compared, opening=opened
+    )
 
 
 def open_test(
@@ -251,4 +254,4 @@ def open_test(
     return test_source(work.dataset, work.partition), opened
 
 
-__all__ = ["Prepared", "evaluate", "evaluate_external", "evaluations", "load", "open_test", "train"]
+__all__ = ["evaluate", "evaluate_external", "evaluations", "load", "open_test", "train"]

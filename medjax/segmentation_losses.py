@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped
 
 UNKNOWN = 255
@@ -89,10 +90,14 @@ def level_weights(count: int) -> tuple[float, ...]:
 
 
 def coarser(labels: Shaped[Array, "batch *space"], space: Sequence[int]) -> Shaped[Array, "batch *coarse"]:
-    """Read labels on a coarser grid: voxel i lies at voxel i times the ratio of the sizes, as a strided convolution's."""
+    """Read labels on the next coarser grid, where voxel i lies at voxel i times the stride, as a strided convolution's.
+
+    The stride is the ratio of the sizes, rounded up: of 35 voxels a stride of 2 leaves 18.
+    """
     for axis, size in enumerate(space, start=1):
         here = labels.shape[axis]
-        labels = jnp.take(labels, jnp.arange(size) * here // size, axis=axis)
+        places = np.minimum(np.arange(size) * -(-here // size), here - 1)
+        labels = jnp.take(labels, places, axis=axis)
     return labels
 
 
@@ -107,10 +112,10 @@ def over_levels(
         labels: on the finest grid.
     """
     levels = outputs if isinstance(outputs, tuple) else (outputs,)
-    parts = [
-        weight * loss(logits, coarser(labels, logits.shape[1:-1]))
-        for weight, logits in zip(level_weights(len(levels)), levels, strict=True)
-    ]
+    parts = []
+    for weight, logits in zip(level_weights(len(levels)), levels, strict=True):
+        labels = coarser(labels, logits.shape[1:-1])  # from level to level, where the stride is known
+        parts.append(weight * loss(logits, labels))
     return jnp.stack(parts).sum(axis=0)
 
 

@@ -98,7 +98,7 @@ def compare_command(arguments: argparse.Namespace) -> None:
 
 def treatment_command(arguments: argparse.Namespace) -> None:
     """Value the rule to treat whoever the models predict to gain."""
-    from medjax import treatment
+    from medjax import folder, treatment
     from medjax.report.treatment_table import treatment_table
 
     _keep_compilations()
@@ -111,6 +111,7 @@ def treatment_command(arguments: argparse.Namespace) -> None:
         config_file=arguments.config,
     )
     print(treatment_table(result))
+    print(f"for medjax report: {arguments.run / folder.treatment(arguments.split)}")
 
 
 def report_command(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ LONGEST = 450  # lines of a file
 # Each room (a file, or a folder of files) imports only from rooms that stand before it, at the top of a file or lazily.
 ROOMS = [
     "errors", "config", "keys", "metrics", "losses", "survival_losses", "segmentation_losses", "data", "preprocess", "vocabulary", "augment", "models", "tasks", "experiment",
-    "folder", "training", "predict", "baselines", "evidence", "job", "predictor", "segmentation", "reserved", "results", "external", "report", "facts", "segmenting",
+    "folder", "training", "predict", "baselines", "evidence", "layout", "job", "predictor", "segmentation", "reserved", "results", "external", "report", "facts", "judging",
     "fit", "run", "learning", "sweep", "judge", "suspects", "treatment", "new", "verbs", "cli", "__main__",
 ]  # fmt: skip
 
@@ -104,3 +104,8 @@ def test_no_file_is_longer_than_one_sitting():
 def test_there_is_no_drawer_for_everything():
     names = {path.stem for path in PACKAGE.rglob("*.py")}
     assert not names & {"utils", "util", "helpers", "common", "misc", "core", "base"}
+
+
+def test_the_story_of_a_run_does_not_ask_for_the_kind_of_its_task():
+    """`judging.of` and `layout.layout` are the places that know."""
+    assert ".kind" not in (PACKAGE / "run.py").read_text()

@@ -77,3 +77,27 @@ def test_levels_weigh_half_of_the_finer_one_and_read_labels_at_their_own_voxels(
     levels = (jnp.ones((1, 6, 4, 1)), jnp.full((1, 3, 2, 1), 3.0))
     found = losses.over_levels(lambda x, y: x.mean((1, 2, 3)) + y.shape[1], levels, labels)
     np.testing.assert_allclose(found, [2 / 3 * (1 + 6) + 1 / 3 * (3 + 3)], rtol=1e-6)
+
+
+def test_labels_of_odd_sizes_are_read_where_the_voxels_of_each_level_lie():
+    """35 voxels become 18, 9 and 5 by strides of 2: voxel i of the third level lies at voxel 8 i."""
+    labels, seen = jnp.arange(35)[None], []
+
+    def loss(logits, own):
+        seen.append(np.asarray(own[0]))
+        return logits.mean((1, 2))
+
+    losses.over_levels(loss, tuple(jnp.zeros((1, size, 2)) for size in (35, 18, 9, 5)), labels)
+    for level, own in enumerate(seen):
+        np.testing.assert_array_equal(own, np.arange(len(own)) * 2**level)
+
+
+@pytest.mark.parametrize("loss", [losses.soft_dice, losses.tversky, losses.voxel_cross_entropy])
+def test_a_case_does_not_see_its_batch_and_half_outputs_are_summed_in_float32(loss):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(3, 3000, 3)), jnp.bfloat16)
+    labels = jnp.asarray(rng.integers(0, 3, (3, 3000)), jnp.uint8).at[1, :9].set(U)
+    found = loss(x, labels)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, [loss(x[k : k + 1], labels[k : k + 1])[0] for k in range(3)], rtol=1e-5)
+    np.testing.assert_allclose(found, loss(x.astype(jnp.float32), labels), rtol=1e-6)

@@ -61,13 +61,15 @@ class Problem:
     Attributes:
         where: the file, and the row or line in it.
         what: what is wrong with it, without a full stop; never the patient.
+        advice: settings that would let it be used, where there are any.
     """
 
     where: str
     what: str
+    advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return f"{self.where}: {self.what}" + (f"; {self.advice}" if self.advice else "")
 
 
 @runtime_checkable

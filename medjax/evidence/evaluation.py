@@ -19,6 +19,12 @@ from medjax.evidence.setting import Setting, lower_is_better, no_direction
 from medjax.evidence.survival_groups import follow_up, survival_sections
 from medjax.metrics import classification
 
+LATE_ENTRY = (
+    "late entry is ignored, though the loss and the baseline know it (task.entry): every case counts as watched from time 0, so "
+    "that whoever had the event before being observed is missing, and survival looks too long. The curves by risk group, "
+    "the numbers at risk, the log-rank test and the calibration by fifths ignore it too"
+)
+
 
 def evaluate(
     predictions: Predictions,
@@ -36,6 +42,7 @@ def evaluate(
     margin: float | int | None = None,
     prevalences: tuple[float, ...] = (),
     decision_thresholds: tuple[float, ...] = (0.1,),
+    late_entry: bool = False,
 ) -> dict:
     """Everything that these predictions show, as plain JSON (NaN is null, with a reason beside it).
 
@@ -44,7 +51,8 @@ def evaluate(
     means probability >= `threshold`, which was chosen on validation data; of several labels it is one number for all.
     `margin` (>= 0, on the scale of the primary metric) was stated beforehand. `further` names references beside the first;
     each has its own metrics and paired differences, whose intervals are not adjusted for their number: what is claimed
-    against every one of them needs no adjustment. Raises InputError where the primary metric is unknown or undefined, or
+    against every one of them needs no adjustment. `late_entry` says that some cases came under observation after time 0, which
+    nothing here takes into account; the result then warns of it. Raises InputError where the primary metric is unknown or undefined, or
     where a reference has other cases.
     """
     seeds = len(predictions.seed)
@@ -96,6 +104,8 @@ def evaluate(
     result |= sections(predictions, mean, setting, primary)
     if setting.kind == "survival":
         result["survival"] = survival_sections(mean, setting)
+        if late_entry:
+            result["late_entry"] = {"metrics": list(setting.names), "warning": LATE_ENTRY}
     if setting.kind == "segmentation":
         result |= segmentation.sections(predictions, setting)
     if setting.kind == "labels":

@@ -16,6 +16,7 @@ from medjax.metrics.segmentation import MEASURES
 
 _FIXED = ["id", "group", "replicate", "seed", "fold"]
 _SHARES = ("dice_", "iou_", "surface_dice_")
+POOLED = -1  # replicate and seed of the rows of all models together
 _SUM = 1e-3  # tools print probabilities with few digits
 
 
@@ -27,7 +28,8 @@ def write_csv(path: str | os.PathLike, predictions: Predictions) -> None:
     `dice_<class>` and the other measures of `medjax.metrics.segmentation`, then `attribute_<name>`. Grades have their column
     `grade` before the outputs: the median of that row's probabilities. Times to an event have `time` and `event` (0 for
     censored) in place of `target`, and `risk` and `survival_<time>`, or with competing causes `risk_<cause>` and
-    `incidence_<cause>_<time>`. Unknown targets and absent folds are empty cells.
+    `incidence_<cause>_<time>`. Unknown targets and absent folds are empty cells. Where what all members say together is not
+    the mean of what each says (`Predictions.pooled`), it has a row before theirs, with -1 as replicate and seed.
     """
     path = Path(path)
     members, cases, _ = predictions.values.shape
@@ -53,6 +55,9 @@ def write_csv(path: str | os.PathLike, predictions: Predictions) -> None:
                 fold = "" if predictions.fold[case] < 0 else int(predictions.fold[case])
                 head = [str(predictions.id[case]), str(predictions.group[case])]
                 tail = [str(values[case]) for values in predictions.attributes.values()]
+                if predictions.pooled is not None:
+                    row = [POOLED, POOLED, fold, *target, *map(repr, predictions.pooled[case].tolist())]
+                    writer.writerow(head + row + tail)
                 for member in range(members):
                     row = [int(replicate[member, case]), int(predictions.seed[member]), fold, *target]
                     row += [] if grade is None else [int(grade[member, case])]
@@ -98,12 +103,13 @@ def read_csv(path: str | os.PathLike) -> Predictions:
     `write_csv` names. `group` is the patient (each case its own without it), `seed` the model, `fold` the fold that held
     the case out, `attribute_<name>` anything to break results down by. A target of a class is its name or, where a run
     wrote the file (it has `replicate`) or no target is a name, its position among the `probability_` columns. Empty:
-    unknown. A table of masks has `target_<class>`, the true volume, and at least `dice_<class>` for every class.
+    unknown. A table of masks has `target_<class>`, the true volume, and at least `dice_<class>` for every class. A run's rows
+    with -1 as replicate and seed are those of all models together.
 
     Raises:
         InputError: naming file, row and case: a column that is missing, unknown or there twice, a cell that is no number,
-            a probability outside 0 to 1, probabilities that do not sum to 1 (within .001), a target that is no class, ids
-            that repeat, models that lack cases.
+            a probability outside 0 to 1, probabilities that do not sum to 1 (within .001), incidences of competing causes that
+            sum to more, a target that is no class, ids that repeat, models that lack cases.
     """
     path = Path(path)
     try:
@@ -207,6 +213,12 @@ def _survival_columns(
     attributes: dict[str, int],
 ) -> _Columns:
     """Those of times to an event: a risk and survival at times, or of each cause a risk and incidences at times."""
+    unread = ["prediction", "grade", *(f"quantile_{level}" for level in names["quantile_"])]
+    if stray := [name for name in unread if name in place]:
+        raise InputError(
+            f"{path}, row 1: the column '{stray[0]}' has no meaning beside time and event, and would not be judged; leave it "
+            f"out, or call it 'attribute_{stray[0]}' to break results down by it"
+        )
     causes = tuple(names["risk_"])
     incidences = [one.rpartition("_") for one in names["incidence_"]]  # one cause may begin like another
     told = [[time for whose, _, time in incidences if whose == cause] for cause in causes] or [names["survival_"]]
@@ -242,12 +254,19 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
             f"{path}: case {name} stands in rows {first[0]} and {second[0]}; every case needs the same number of rows, "
             "one, or one a model with a column 'seed'"
         )
-    values, integers = [], {name: [] for name in ("replicate", "seed", "fold")}
+    values, pooled, integers = [], [], {name: [] for name in ("replicate", "seed", "fold")}
     seeds: list[int] | None = None
     for name, rows in by_case.items():
+        together = [row for row in rows if _together(path, columns, *row)]
+        pooled += [_outputs(path, columns, *row) for row in together]
+        rows = [row for row in rows if row not in together]
+        if len(together) > 1 or not rows:
+            raise InputError(
+                f"{path}: case {name} needs one row of all models together (replicate and seed {POOLED}) beside those of each"
+            )
         of_case = {key: [_integer(path, columns, key, *row) for row in rows] for key in integers}
         seeds = seeds or of_case["seed"]
-        shared = {tuple(row[k] for k in _shared(columns)) for _, row in rows}
+        shared = {tuple(row[k] for k in _shared(columns)) for _, row in [*rows, *together]}
         if of_case["seed"] != seeds or len(shared) != 1 or len(set(of_case["fold"])) != 1:
             raise InputError(
                 f"{path}: the rows of case {name} (from row {rows[0][0]}) disagree in patient, fold, target, attributes or "
@@ -268,6 +287,7 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
         group=np.array([row[group] or row[columns.fixed["id"]] for _, row in first]),
         target=_targets(path, columns, first),
         values=np.array(values, dtype=np.float64).transpose(1, 0, 2),
+        pooled=np.array(pooled, dtype=np.float64) if pooled else None,
         replicate=replicate,
         seed=np.array(seeds),
         fold=np.array([case[0] for case in integers["fold"]]),
@@ -278,6 +298,13 @@ def _predictions(path: Path, columns: _Columns, by_case: dict[str, list[tuple[in
         measures=columns.measures,
         attributes={name: np.array([row[k] for _, row in first]) for name, k in columns.attributes.items()},
     )
+
+
+def _together(path: Path, columns: _Columns, line: int, row: list[str]) -> bool:
+    """Whether a row of a run's own masks is that of all its models together."""
+    if columns.kind != "segmentation" or not columns.own:
+        return False
+    return all(_integer(path, columns, name, line, row) == POOLED for name in ("replicate", "seed"))
 
 
 def _shared(columns: _Columns) -> list[int]:
@@ -324,6 +351,15 @@ def _outputs(path: Path, columns: _Columns, line: int, row: list[str]) -> list[f
         curves = found[max(len(columns.classes), 1) :]
         if min(curves) < 0 or max(curves) > 1:
             raise InputError(f"{where}: a survival or incidence lies outside 0 to 1")
+        if columns.classes:
+            total = np.reshape(curves, (len(columns.classes), -1)).sum(0)
+            most = int(total.argmax())
+            if total[most] > 1 + _SUM:
+                named = " + ".join(f"incidence_{cause}_{columns.times[most]:g}" for cause in columns.classes)
+                raise InputError(
+                    f"{where}: {named} is {total[most]:g}; competing causes share one chance, so these sum to 1 at most. Give "
+                    "incidences (Aalen-Johansen's kind), not 1 minus a survival curve of each cause"
+                )
         return found
     if min(found) < 0 or max(found) > 1:
         raise InputError(f"{where}: a probability lies outside 0 to 1 ({', '.join(f'{one:g}' for one in found)})")

@@ -24,7 +24,8 @@ class Predictions:
     number of the event, 0 for censored (NaN), judged at some of these times, the `horizons`; "segmentation", for each of the
     `classes` (without the background) the `measures` of its mask, some of `medjax.metrics.segmentation.MEASURES` with Dice
     among them, targets (cases, classes) the true volumes (NaN). `attributes` are what results are broken down by (sex,
-    site, ...), as text, "" where unknown.
+    site, ...), as text, "" where unknown. `pooled` is what all members say together, where that is not the mean of what each
+    says: the measures of the label map that their mean probabilities give.
     """
 
     id: Shaped[np.ndarray, " cases"]
@@ -41,6 +42,7 @@ class Predictions:
     horizons: tuple[float, ...] = ()
     measures: tuple[str, ...] = ()
     attributes: dict[str, Shaped[np.ndarray, " cases"]] = field(default_factory=dict)
+    pooled: Float[np.ndarray, "cases outputs"] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no later step could give a meaning."""
@@ -61,11 +63,15 @@ class Predictions:
         if not np.all(np.isfinite(self.values)):
             member, case, _ = np.argwhere(~np.isfinite(self.values))[0]
             raise InputError(f"predictions: case {self.id[case]}, seed {self.seed[member]} is NaN or infinite")
+        if self.pooled is not None and self.pooled.shape != self.values.shape[1:]:
+            raise InputError(f"predictions: pooled ones of shape {self.pooled.shape} beside {self.values.shape}")
+        if self.pooled is not None and not np.all(np.isfinite(self.pooled)):
+            raise InputError("predictions: a pooled output is NaN or infinite")
 
 
 def ensemble(predictions: Predictions) -> Float[np.ndarray, "cases outputs"]:
-    """The mean over members: the predictor that is reported."""
-    return predictions.values.mean(axis=0)
+    """The predictor that is reported: what the members say together, which is their mean unless they are `pooled`."""
+    return predictions.values.mean(axis=0) if predictions.pooled is None else predictions.pooled
 
 
 def outputs(predictions: Predictions) -> list[str]:
@@ -92,6 +98,7 @@ def select(predictions: Predictions, cases: Shaped[np.ndarray, " chosen"]) -> Pr
         group=predictions.group[cases],
         target=predictions.target[cases],
         values=predictions.values[:, cases],
+        pooled=None if predictions.pooled is None else predictions.pooled[cases],
         replicate=replicate,
         fold=predictions.fold[cases],
         attributes={name: values[cases] for name, values in predictions.attributes.items()},

@@ -16,6 +16,7 @@ RULE = (
     "Both masks empty: Dice, IoU and surface Dice are 1 and distances 0. One mask empty: 0, and the diagonal of the image. "
     "So every case enters every mean."
 )
+POOLED = "Masks: the most probable class where the probabilities of all {} models are averaged."
 
 
 def counts(setting: Setting) -> dict[str, dict]:
@@ -30,13 +31,17 @@ def counts(setting: Setting) -> dict[str, dict]:
 def sections(predictions: Predictions, setting: Setting) -> dict:
     """{"classes": metrics of each class, "empty": cases by class with an empty mask, "agreement": of volumes}.
 
-    `empty` counts, as a mean over the seeds, `absent` (both masks empty), `missed` (only the prediction) and `invented`
-    (only the truth). `agreement` holds bias and limits of agreement (predicted minus true volume, the mean over seeds) and
-    the unit of no number is known here: ml, or mm2 of images.
+    `empty` counts, as a mean over the seeds of a table without pooled rows, `absent` (both masks empty), `missed` (only the
+    prediction) and `invented` (only the truth). `agreement` holds bias and limits of agreement (predicted minus true volume)
+    and the unit of no number is known here: ml, or mm2 of images. `pooled` says so where the masks are those of several
+    models together.
     """
     mean = ensemble(predictions)
+    masks = predictions.values if predictions.pooled is None else predictions.pooled[None]
     patients = int(setting.patient.max()) + 1
     result: dict = {"classes": {}, "empty": {"rule": RULE}}
+    if predictions.pooled is not None:
+        result["pooled"] = POOLED.format(len(predictions.values))
     if "volume" in setting.measures:
         result["agreement"] = {}
     for k, name in enumerate(setting.classes):
@@ -44,11 +49,11 @@ def sections(predictions: Predictions, setting: Setting) -> dict:
         columns = slice(k * len(setting.measures), (k + 1) * len(setting.measures))
         result["classes"][name] = {metric: _entry(metric, mean[:, columns], own) for metric in own.names}
         truth = setting.target[:, k] > 0
-        dice = np.stack([measure("dice", one[:, columns], own)[:, 0] for one in predictions.values])
+        dice = np.stack([measure("dice", one[:, columns], own)[:, 0] for one in masks])
         if "volume" not in setting.measures:
             result["empty"][name] = {"absent": _mean(~truth & (dice == 1)), "invented": _mean(~truth & (dice < 1))}
             continue
-        volume = np.stack([measure("volume", one[:, columns], own)[:, 0] for one in predictions.values])
+        volume = np.stack([measure("volume", one[:, columns], own)[:, 0] for one in masks])
         result["empty"][name] = {
             "absent": _mean(~truth & (volume == 0)),
             "missed": _mean(truth & (volume == 0)),

@@ -1,7 +1,8 @@
 """Metrics of masks and their intervals by patient, from what `medjax.metrics.segmentation.measures` gave for each case.
 
 A metric of several classes is the mean over the classes within a case, then over cases; lesions of all classes are counted
-together. With several seeds a case's value is the mean over the seeds: the metric is that of a single model, averaged.
+together. A run of several seeds is judged by the masks that its models give together, the single models beside it. A table
+of several seeds without such rows has the mean over the seeds as a case's value: the metric of a single model, averaged.
 
 Means are skewed: a few failures rule them. Their intervals are those of `resampling.skewed_mean`, of 1 - Dice and of what
 else has 1 as its best value; simulated coverage stands in `benchmarks/coverage_segmentation.py`.

@@ -15,8 +15,8 @@ from medjax.data.split import Folds
 from medjax.errors import InputError
 from medjax.evidence.kaplan_meier import median_follow_up
 from medjax.metrics.survival import kaplan_meier
-from medjax.new import choices
-from medjax.new.draft import Choice, Draft, changed, comment
+from medjax.new import choices, frame
+from medjax.new.draft import Choice, Draft
 from medjax.new.table import roles_of
 
 FEWEST = 20  # events, below which a curve of risk groups says nothing
@@ -74,28 +74,13 @@ def draft(name: str, path: Path, time: str | None, event: str, group: str | None
     until, horizons = _horizons(times, events)
     # The part with an event is balanced between the folds, since the times of the censored say little.
     spec, splits_why = choices.splits(dataset, (events > 0).astype(np.int64))
-    splits_code, splits_import = choices.splits_code(spec)
     learnt = choices.training_cases(dataset, spec)
     batch = '"full"' if learnt <= FULL_BATCH else "1024"
-    missing = bool(np.isnan(table).any())
     follow_up = median_follow_up(times, events > 0)
     reasons = {
         "categorical": "Words, and whole numbers of few different values, which may be codes.",
         "codes": "0 is censored, 1 the event.",
-        "header": "The file has no header; give the columns their names here.",
-        "group": "Rows of one patient stay together.",
     }
-    settings = changed(origin, {key: reason for key, reason in reasons.items() if getattr(origin, key)})
-    data = [
-        "Data(",
-        f'    name="{name}",',
-        *(f"    # left out: {column}: {why}" for column, why in roles.dropped),
-        "    origin=" + settings.replace("\n", "\n    ") + ",",
-        '    inputs=("table",),',
-        *comment(splits_why),
-        f"    splits={splits_code},",
-        ")",
-    ]
     told = f"{int((events > 0).sum())} events, {int((events == 0).sum())} censored"
     return Draft(
         name=name,
@@ -105,21 +90,9 @@ def draft(name: str, path: Path, time: str | None, event: str, group: str | None
             + (f", median follow-up {follow_up:.4g}" if math.isfinite(follow_up) else ""),
             "score     (write here what the run printed, and the commit)",
         ),
-        imports=(
-            "from functools import partial",
-            "import optax",
-            "from medjax.baselines import cox_regression",
-            "from medjax.data.origins import Table",
-            *splits_import,
-            "from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training",
-            "from medjax.models import Perceptron",
-            *(("from medjax.preprocess import flag_missing",) if missing else ()),
-            "from medjax.tasks import Survival",
-            "from medjax.training.schedule import cosine",
-        ),
+        imports=frame.imports("cox_regression", "Survival", spec, table),
         choices=(
-            Choice("name", f'"{name}"'),
-            Choice("data", "\n".join(data)),
+            *frame.data(name, origin, roles.dropped, spec, splits_why, reasons),
             Choice(
                 "task",
                 f"Survival(until={until:g}, horizons=({', '.join(f'{one:g}' for one in horizons)}{',' * (len(horizons) == 1)}))",
@@ -127,21 +100,17 @@ def draft(name: str, path: Path, time: str | None, event: str, group: str | None
                 "events so far had happened. State the times that matter for your question, and unit=.",
             ),
             Choice("model", "Perceptron(hidden=(64, 64), dropout=0.5)", "Small, since the table is small."),
-            *(
-                [Choice("preprocess", "(flag_missing,)", f"{int(np.isnan(table).any(1).sum())} rows lack a value: "
-                        "it becomes the training mean, and a flag tells the model.")] if missing else []
-            ),
-            Choice("standardise", '("table",)', "With the mean and deviation of the training cases of each model."),
-            Choice(
-                "optimizer",
-                "Optimizer(\n    transform=partial(optax.adamw, weight_decay=0.1),\n    learning_rate=3e-3,\n"
-                "    schedule=partial(cosine, warmup=0.1),\n)",
-            ),
+            *frame.inputs(table),
+            frame.optimizer(0.1, "3e-3"),
             Choice(
                 "training",
                 f"Training(duration=Duration(steps={STEPS}), batch_size={batch})",
                 f"About {learnt} cases to learn from"
-                + (", all in each step: risk sets are exact." if batch == '"full"' else "; risk sets are those of a batch.")
+                + (
+                    ", all in each step: risk sets are exact."
+                    if batch == '"full"'
+                    else "; risk sets are those of a batch."
+                )
                 + (" Nothing is selected: the held-out fold chooses nothing." if isinstance(spec, Folds) else ""),
             ),
             choices.seeds(5, "Five models, trained as one program."),
@@ -153,11 +122,9 @@ def draft(name: str, path: Path, time: str | None, event: str, group: str | None
         ),
         notes=(
             f"{told}; judged up to {until:g}, at {', '.join(f'{one:g}' for one in horizons)}",
-            *(f"left out: column {column!r}: {why}" for column, why in roles.dropped),
-            *dataset.notes,
-            *(f"left out: {where}: {what}" for where, what in dataset.skipped[:20]),
+            *frame.notes(roles.dropped, dataset),
         ),
-    )  # fmt: skip
+    )
 
 
 def _codes(path: Path, column: Column) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:

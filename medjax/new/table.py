@@ -16,8 +16,8 @@ from medjax.data.readers.columns import Column, inspect, unnamed
 from medjax.data.split import Folds, HashedSplit, assign_splits
 from medjax.errors import InputError
 from medjax.metrics import classification
-from medjax.new import choices
-from medjax.new.draft import Choice, Draft, changed, comment
+from medjax.new import choices, frame
+from medjax.new.draft import Choice, Draft
 
 CODES = 6  # whole numbers of so few different values are taken for codes, and get a number of their own each
 GRADES = 10  # a target of so few whole numbers is a class, and of three or more in a row a grade
@@ -95,8 +95,6 @@ def draft(
         dataset = datasets.prepare(name, origin=origin)
         table, targets = _content(dataset, kind)
     origin = replace(origin, classes=dataset.classes)
-    missing = bool(np.isnan(table).any())
-    splits_code, splits_import = choices.splits_code(spec)
     cases, chooses = choices.training_cases(dataset, spec), choices.chooses(dataset, spec)
     batch, epochs = choices.batch(cases, 128), choices.epochs(cases, SEEN, 10, MOST_EPOCHS)
     counts = np.bincount(targets, minlength=len(dataset.classes)) if kind == "label" else np.zeros(0, int)
@@ -111,20 +109,7 @@ def draft(
         "numbers by size, words by the alphabet.",
         "classes": "In the order of their labels, 0 first.",
         "codes": f"In fewer than {FEWEST} rows: too few to learn or to judge such a class, so they count as missing.",
-        "header": "The file has no header; give the columns their names here.",
-        "group": "Rows of one patient stay together.",
     }
-    settings = changed(origin, {key: reason for key, reason in reasons.items() if getattr(origin, key)})
-    data = [
-        "Data(",
-        f'    name="{name}",',
-        *(f"    # left out: {column}: {why}" for column, why in dropped),
-        "    origin=" + settings.replace("\n", "\n    ") + ",",
-        '    inputs=("table",),',
-        *comment(splits_why),
-        f"    splits={splits_code},",
-        ")",
-    ]
     seeds = f"Five models of {'every fold' if isinstance(spec, Folds) else 'the same data'}, trained as one program."
     return Draft(
         name=name,
@@ -134,33 +119,13 @@ def draft(
             *(f"          {class_name} {count}" for class_name, count in zip(dataset.classes, counts, strict=False)),
             "score     (write here what the run printed, and the commit)",
         ),
-        imports=(
-            "from functools import partial",
-            "import optax",
-            f"from medjax.baselines import {reference}",
-            "from medjax.data.origins import Table",
-            *splits_import,
-            "from medjax.experiment import Data, Duration, Evaluation, Experiment, Optimizer, Replicates, Training",
-            "from medjax.models import Perceptron",
-            *(("from medjax.preprocess import flag_missing",) if missing else ()),
-            f"from medjax.tasks import {task_name}",
-            "from medjax.training.schedule import cosine",
-        ),
+        imports=frame.imports(reference, task_name, spec, table),
         choices=(
-            Choice("name", f'"{name}"'),
-            Choice("data", "\n".join(data)),
+            *frame.data(name, origin, dropped, spec, splits_why, reasons),
             Choice("task", task, task_why),
             Choice("model", "Perceptron(hidden=(32, 32), dropout=0.2)", "Small, since the table is small."),
-            *(
-                [Choice("preprocess", "(flag_missing,)", f"{int(np.isnan(table).any(1).sum())} rows lack a value: "
-                        "it becomes the training mean, and a flag tells the model.")] if missing else []
-            ),
-            Choice("standardise", '("table",)', "With the mean and deviation of the training cases of each model."),
-            Choice(
-                "optimizer",
-                "Optimizer(\n    transform=partial(optax.adamw, weight_decay=0.01),\n    learning_rate=1e-3,\n"
-                "    schedule=partial(cosine, warmup=0.1),\n    clip=1.0,\n)",
-            ),
+            *frame.inputs(table),
+            frame.optimizer(0.01, "1e-3", "clip=1.0"),
             Choice(
                 "training",
                 f"Training({', '.join(training)})",
@@ -175,13 +140,10 @@ def draft(
             ),
         ),
         notes=(
-            *(f"left out: column {column!r}: {why}" for column, why in dropped),
-            *dataset.notes,
-            *_zeros(dataset, table),
-            *(f"left out: {where}: {what}" for where, what in dataset.skipped[:20]),
+            *frame.notes(dropped, dataset, *_zeros(dataset, table)),
             *(choices.rare_note(dataset.classes, counts) if kind == "label" else ()),
         ),
-    )  # fmt: skip
+    )
 
 
 def roles_of(

@@ -161,11 +161,13 @@ def threshold(value: float) -> str:
 
 
 def warnings(evaluation: dict) -> list[str]:
-    """Every warning and reason of the metrics and of the calibration once, after the names that it is about."""
+    """Every warning and reason of the metrics and of the calibration once, after the names that it is about; late entry first."""
     calibration = evaluation.get("calibration", {})
     entries = {label(name): one for name, one in evaluation.get("metrics", {}).items()}
     entries |= {f"calibration {name}": calibration[name] for name in ("intercept", "slope") if name in calibration}
     told: dict[str, list[str]] = {}
+    if late := evaluation.get("late_entry"):
+        told[late["warning"]] = [label(name) for name in late["metrics"]]
     for name, one in entries.items():
         for text in (one.get("warning") or one.get("reason") or "").split("; "):
             if text:

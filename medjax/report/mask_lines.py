@@ -69,4 +69,5 @@ def empties(evaluation: dict[str, Any]) -> str:
     for name, found in empty.items():
         if name != "rule" and any(found.values()):
             told.append(f"{name}: " + ", ".join(f"{found[key]:g} {words[key]}" for key in words if found.get(key)))
-    return f"Empty masks, cases a seed: {'; '.join(told)}. {empty['rule']}" if told else ""
+    each = " a seed" if evaluation.get("counts", {}).get("seeds", 1) > 1 and "pooled" not in evaluation else ""
+    return f"Empty masks, cases{each}: {'; '.join(told)}. {empty['rule']}" if told else ""

@@ -326,7 +326,7 @@ def _reserved(evaluation: dict) -> list[str]:
 def _rules(evaluation: dict) -> list[str]:
     """What a reader must know of how the predictions became decisions and the labels one number."""
     if evaluation.get("kind") == "segmentation":
-        told = mask_lines.medians(evaluation), mask_lines.empties(evaluation)
+        told = evaluation.get("pooled", ""), mask_lines.medians(evaluation), mask_lines.empties(evaluation)
         return [line for text in told if text for line in formats.wrap(text)]
     if evaluation.get("kind") == "survival":
         return formats.wrap(

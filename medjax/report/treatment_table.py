@@ -2,8 +2,9 @@
 
 from medjax.report import formats
 
-_RULES = {"recommended": "as recommended", "treat_all": "treat everybody", "treat_none": "treat nobody"}
-_METHODS = {"doubly_robust": "doubly robust", "inverse": "inverse probability"}
+RULES = {"recommended": "as recommended", "treat_all": "treat everybody", "treat_none": "treat nobody"}
+METHODS = {"doubly_robust": "doubly robust", "inverse": "inverse probability"}
+OVER = {"over_treat_all": "  over everybody", "over_treat_none": "  over nobody"}
 
 
 def treatment_table(result: dict) -> str:
@@ -19,33 +20,43 @@ def treatment_table(result: dict) -> str:
         ]
     )
     head = f"mean time free of the event up to {result['until']:g}{unit}"
-    lines += ["", formats.row(head), formats.row("", *_METHODS.values())]
-    for rule, words in _RULES.items():
-        lines.append(formats.row(words, *(_cell(result[method][rule]) for method in _METHODS)))
-    for other, words in (("over_treat_all", "  over everybody"), ("over_treat_none", "  over nobody")):
-        lines.append(formats.row(words, *(_cell(result[method][other], signed=True) for method in _METHODS)))
+    lines += ["", formats.row(head), formats.row("", *METHODS.values())]
+    for rule, words in RULES.items():
+        lines.append(formats.row(words, *(time_cell(result[method][rule]) for method in METHODS)))
+    for other, words in OVER.items():
+        lines.append(formats.row(words, *(time_cell(result[method][other], signed=True) for method in METHODS)))
     lines += ["", formats.row("Treated as the rule says, minus the others (not corrected for who was treated)")]
-    for rule, words in _RULES.items():
+    for rule, words in RULES.items():
         found = result["as_recommended"][rule]
-        told = found.get("reason")
-        if told is None:
-            p = found["log_rank"]["p_value"]
-            told = f"{_cell(found['difference'], signed=True)}, log-rank p " + (
-                "< .001" if p < 0.001 else f"= {formats.fixed(p, 3)}"
-            )
-        lines.append(formats.row(words, told))
-    lowest, highest = (formats.fixed(result["chance"][end], 3) for end in ("lowest", "highest"))
-    lines += ["", *formats.wrap(f"WARNING, {result['warning']}.")]
-    lines += formats.wrap(
-        f"The chance of treatment by the other inputs ran from {lowest} to {highest}; {result['rare']} cases got a treatment "
-        "whose chance was below .05. All of it holds only if these inputs explain who was treated: not a randomised comparison, "
-        "unless the data come from one. Intervals: 95 %, patient jackknife or bootstrap, the rule and the chance of treatment "
-        "held fixed, censoring weights estimated again each time."
-    )
+        p = f", log-rank p {p_value(found['log_rank']['p_value'])}" if "log_rank" in found else ""
+        lines.append(formats.row(words, followers(found) + p))
+    lines += ["", *formats.wrap(f"WARNING, {result['warning']}."), *formats.wrap(f"WARNING, {design(result)}")]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _cell(entry: dict, *, signed: bool = False) -> str:
+def design(result: dict) -> str:
+    """What the values rest on: who was treated, and how their intervals are made."""
+    lowest, highest = (formats.fixed(result["chance"][end], 3) for end in ("lowest", "highest"))
+    return (
+        "all of it holds only if the other inputs explain who was treated: this is not a randomised comparison, unless the "
+        f"data come from one. The chance of treatment by these inputs ran from {lowest} to {highest}; {result['rare']} cases "
+        "got a treatment whose chance was below .05. Intervals: 95 %, patient jackknife or bootstrap, the rule and the chance "
+        "of treatment held fixed, censoring weights estimated again each time."
+    )
+
+
+def followers(found: dict) -> str:
+    """Those who were treated as a rule says minus the others, or why there is no such difference."""
+    return str(found["reason"]) if "reason" in found else time_cell(found["difference"], signed=True)
+
+
+def p_value(p: float) -> str:
+    """A p-value with its sign of comparison."""
+    return "< .001" if p < 0.001 else f"= {formats.fixed(p, 3)}"
+
+
+def time_cell(entry: dict, *, signed: bool = False) -> str:
+    """A time, or a difference of times, with its interval and one decimal; the reason where it is undefined."""
     if entry.get("estimate") is None or (signed and entry["estimate"] == 0 and entry.get("reason")):
         return entry.get("reason", "undefined")
     sign = "+" if signed else ""

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from medjax.data import dataset as datasets
 from medjax.data.case import Case
+from medjax.data.origin import Problem
 from medjax.data.origins import Masks
+from medjax.data.readers.archive import is_archive
 from medjax.data.readers.images import read_images
 from medjax.data.readers.masks import is_scan
 from medjax.data.readers.nifti import Grid, read_scan_case, write_labels
-from medjax.data.source import Source, concatenate
+from medjax.data.source import MemorySource, Source
 from medjax.data.storage import write_atomically
 from medjax.errors import InputError
 from medjax.predictor import Predictor, shapes
@@ -73,21 +74,48 @@ def png(labels: UInt8[np.ndarray, "height width"]) -> bytes:
     return buffer.getvalue()
 
 
-def labelled_files(model: Predictor, path: Path, data_dir: Path | None = None) -> Source:
+def labelled_files(model: Predictor, path: Path) -> Source:
     """Return scans or images with masks from elsewhere, read as the run's own were, in any layout that `Masks` knows.
 
     Args:
         model: the run that will be judged.
         path: a folder, an archive, or a CSV that lists images and masks.
-        data_dir: folder of original data files.
+
+    Raises:
+        InputError: none of these, or one whose cases cannot all be judged; the file is named.
     """
     own, classes = model.experiment.data.origin, model.experiment.task.classes
+    (key,) = model.experiment.data.inputs
     listed = path.is_file() and path.name.lower().endswith((".csv", ".tsv"))
+    if path.is_file() and not listed and not is_archive(path):
+        raise InputError(
+            f"{path}: to judge masks give a folder, an archive (.tar, .tar.gz, .zip), or a CSV with the columns image and mask"
+        )
     place = {"path": str(path.parent), "manifest": path.name} if listed else {"path": str(path), "manifest": None}
-    settings: dict[str, Any] = {**place, "classes": classes, "on_error": "stop"}
+    settings: dict[str, Any] = {**place, "channels": shapes(model.record)[key].shape[-1], "on_error": "stop"}
     origin = replace(own, **settings) if isinstance(own, Masks) else Masks(**settings)
-    dataset = datasets.prepare("external_masks", data_dir, origin)
-    return concatenate([datasets.open_split(dataset, split) for split in dataset.splits])
+    told = origin.told_classes()
+    if told and told != tuple(classes):
+        raise InputError(
+            f"{path}: dataset.json has the classes {', '.join(told)}, but this run knows {', '.join(classes)}; external "
+            "validation needs the same classes in the same order"
+        )
+    origin = replace(origin, classes=tuple(classes))
+    facts = origin.facts()
+    if key not in facts.shapes:
+        kinds = {"volume": "NIfTI scans", "image": "images"}
+        other = "volume" if key == "image" else "image"
+        raise InputError(f"{path}: it holds {kinds[other]}, but this run segments {kinds[key]}; give it {kinds[key]}")
+    found: list[Case] = []
+    for split in facts.counts:
+        for case in origin.cases(split):
+            if isinstance(case, Problem):
+                known = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+                raise InputError(
+                    f"{path}: {case.where}: {case.what}. Mend it or leave it out; this run's classes are {known}."
+                )
+            found.append(case)
+    return MemorySource(found)
 
 
 def _read(segmenter: Segmenter, path: Path) -> tuple[Case, Grid | None]:

@@ -54,6 +54,18 @@ def test_foreground_patches_hold_each_class_equally_often_however_small_it_is():
     assert draws({**case, "segmentation": jnp.asarray(labels)}, 0.0)["segmentation"].reshape(400, -1).max(1).min() == 0
 
 
+def test_a_foreground_patch_has_its_voxel_in_the_middle_and_axes_are_drawn_apart():
+    case = canvas(marked=[(6, 8)])
+    corner = draws(case, 1.0, count=20)["image"][:, 0, 0]
+    np.testing.assert_array_equal(corner, np.broadcast_to([6 - SHAPE[0] // 2, 8 - SHAPE[1] // 2], (20, 2)))
+    row = np.asarray(case["segmentation"]).copy()
+    row[6, 5:10] = 1
+    corners = draws({**case, "segmentation": jnp.asarray(row)}, 1.0, count=60)["image"][:, 0, 0, 1]
+    np.testing.assert_array_equal(np.unique(corners), np.arange(5, 10) - SHAPE[1] // 2)  # any voxel of the class
+    square = canvas(inside=(slice(1, 11), slice(2, 14)))  # as many places along both axes: one key would be one place
+    assert len(np.unique(draws(square, 0.0)["image"][:, 0, 0], axis=0)) > 45  # of 7 times 7
+
+
 def test_a_short_case_stands_in_the_middle_and_one_without_foreground_is_drawn_anywhere():
     short = canvas(inside=(slice(5, 7), slice(2, 15)))
     found = draws(short, 1.0)

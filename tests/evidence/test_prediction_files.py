@@ -239,7 +239,7 @@ def followed(causes: tuple[str, ...] = (), members: int = 2, size: int = 6) -> P
     generator = np.random.default_rng(4)
     number = max(len(causes), 1)
     values = np.concatenate(
-        [generator.normal(size=(members, size, number)), generator.random((members, size, number * 3))], -1
+        [generator.normal(size=(members, size, number)), generator.random((members, size, number * 3)) / number], -1
     )
     target = np.stack([generator.exponential(size=size), np.arange(size) % (number + 1)], -1).astype(np.float64)
     target[1], target[2, 1] = np.nan, np.nan
@@ -293,6 +293,13 @@ OUTPUTS = "must be 'risk' and survival_<time>, or of every competing cause risk_
         ("id,time,event,risk,survival_3", "a,2,2,0,.5", r"time 2, event 2; .* or 1"),
         ("id,time,event,risk,survival_3", "a,2,dead,0,.5", "a target in '2, dead' is no number"),
         ("id,time,event,risk_a,risk_b,incidence_a_3,incidence_b_3", "a,2,3,0,0,.1,.1", "the number of a cause, 1 to 2"),
+        ("id,time,event,risk,survival_3,prediction", "a,2,1,0,.5,4", "broken.csv, row 1: the column 'prediction' has no meaning"),
+        ("id,time,event,grade,risk,survival_3", "a,2,1,2,0,.5", "broken.csv, row 1: the column 'grade' has no meaning"),
+        ("id,time,event,risk,survival_3,quantile_0.5", "a,2,1,0,.5,4", "row 1: the column 'quantile_0.5' has no meaning"),
+        (
+            "id,time,event,risk_a,risk_b,incidence_a_3,incidence_a_6,incidence_b_3,incidence_b_6", "a,2,1,0,0,.1,.6,.2,.5",
+            r"row 2 \(case a\): incidence_a_6 \+ incidence_b_6 is 1.1; competing causes share one chance",
+        ),
     ],
 )  # fmt: skip
 def test_broken_survival_files_are_refused_by_name(tmp_path, header, row, message):
@@ -300,3 +307,8 @@ def test_broken_survival_files_are_refused_by_name(tmp_path, header, row, messag
     path.write_text(f"{header}\n{row}\n")
     with pytest.raises(InputError, match=message):
         read_csv(path)
+
+
+def test_incidences_that_round_to_a_little_more_than_one_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text("id,time,event,risk_a,risk_b,incidence_a_3,incidence_b_3\na,2,1,0,0,.5005,.5\n")
+    assert read_csv(tmp_path / "a.csv").values[0, 0].tolist() == [0, 0, 0.5005, 0.5]

@@ -1,6 +1,7 @@
 """From measures of masks to an evaluation: means by hand, intervals by patient, empty masks, comparison, and files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from medjax.errors import InputError
 from medjax.evidence.contest import contest
 from medjax.evidence.evaluation import evaluate
 from medjax.evidence.prediction_files import read_csv, write_csv
-from medjax.evidence.predictions import Predictions
+from medjax.evidence.predictions import Predictions, select
 from medjax.evidence.segmentation_measures import share
 from medjax.metrics.segmentation import MEASURES
 from medjax.report.contest_table import contest_table
@@ -166,3 +167,37 @@ def test_wrong_cells_are_refused(tmp_path, row, words):
     (tmp_path / "a.csv").write_text(f"id,dice_x,target_x,volume_x\nk,{row}\n")
     with pytest.raises(InputError, match=words):
         read_csv(tmp_path / "a.csv")
+
+
+def test_masks_of_all_models_together_are_what_is_judged_and_the_single_ones_stand_beside(tmp_path):
+    alone = masks(quality=1.0, members=3)
+    together = replace(alone, pooled=masks(quality=0.5, members=1).values[0])
+    result = evaluate(together, primary="dice")
+    dice = together.pooled.reshape(40, 2, -1)[..., 0]
+    assert result["metrics"]["dice"]["estimate"] == pytest.approx(dice.mean())
+    assert result["classes"]["liver"]["dice"]["estimate"] == pytest.approx(dice[:, 0].mean())
+    assert result["metrics"]["dice"]["seeds"] == evaluate(alone, primary="dice")["metrics"]["dice"]["seeds"]
+    assert "averaged" in results_table(result)
+    assert "averaged" not in results_table(evaluate(alone, primary="dice"))
+    some = select(together, np.array([3, 1]))
+    np.testing.assert_array_equal(some.pooled, together.pooled[[3, 1]])
+
+    write_csv(tmp_path / "a.csv", together)
+    read = read_csv(tmp_path / "a.csv")
+    np.testing.assert_array_equal(read.pooled, together.pooled)
+    np.testing.assert_array_equal(read.values, together.values)
+    np.testing.assert_array_equal(read.replicate, together.replicate)
+    header, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    doubled = [row for row in rows for _ in range(1 + (",-1,-1," in row))]
+    for wrong, words in ((rows[1:], "the same number of rows"), (doubled, "case_00 needs one row of all models")):
+        (tmp_path / "b.csv").write_text("\n".join([header, *wrong]) + "\n")
+        with pytest.raises(InputError, match=words):
+            read_csv(tmp_path / "b.csv")
+
+
+def test_several_methods_vary_around_their_single_models_and_predictors_are_judged_together():
+    ours = replace(masks(quality=1.0, members=3), pooled=masks(quality=0.5, members=1).values[0])
+    result = contest({"ours": ours, "theirs": masks(quality=1.0, members=3, seed=1)}, primary="dice")
+    (predictors,), (methods,) = result["predictors"]["pairs"], result["methods"]["pairs"]
+    assert predictors["estimate"] > 0.03
+    assert abs(methods["estimate"]) < 0.01

@@ -200,3 +200,9 @@ def test_the_predicted_median_is_where_the_line_crosses_one_half():
     grid = np.array([2.0, 4.0, 8.0])
     curves = np.array([[0.8, 0.4, 0.1], [0.5, 0.5, 0.2], [0.9, 0.8, 0.7], [0.0, 0.0, 0.0]])
     np.testing.assert_allclose(survival.predicted_median(curves, grid), [3.5, 2.0, np.nan, 1.0])
+
+
+def test_inverse_weights_are_those_just_before_the_time_of_a_case():
+    """Who is censored at 2 was watched until then: weight 1; from then on half of those at risk are missing."""
+    time, event = np.array([1.0, 2.0, 3.0]), np.array([1, 0, 1])
+    np.testing.assert_allclose(survival.inverse_censoring(time, event), [1, 1, 2])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medjax.errors import InputError
-from medjax.models import UNet
+from medjax.models import UNet, unet
 from medjax.models.unet import _pack, _unpack
 
 
@@ -60,6 +60,79 @@ def test_every_parameter_learns_and_a_case_does_not_see_its_batch():
     assert [name for name, leaf in flat.items() if not np.abs(leaf).max() > 0] == []
     assert np.abs(of_input[0]).max() > 0
     np.testing.assert_array_equal(of_input[1], 0)
+
+
+@pytest.mark.parametrize(
+    ("packing", "expected"),
+    [(1, {0: {0}, 1: {0, 1}, 6: {6}, 12: {12}}), (2, {0: {0, 1}, 1: {0, 1}, 3: {0, 1, 2, 3}, 12: {12}})],
+)
+def test_what_is_cut_off_an_odd_grid_is_its_far_end(monkeypatch, packing, expected):
+    """With kernels of one voxel and no normalisation a voxel sees itself (by the skip connection) and its coarse voxel."""
+    monkeypatch.setattr(unet, "_normalise", lambda kind, name, x: x)
+    model = UNet(
+        dimensions=2, widths=(3, 4), strides=((2, 1),), kernels=((1, 1), (1, 1)), outputs=2, packing=(packing, 1)
+    )
+    x = jnp.ones((1, 13, 1, 1))
+    variables = jax.jit(lambda: model.init(jax.random.key(0), x, train=False))()
+    rng = np.random.default_rng(1)
+    variables = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), variables)
+    of_line = jax.jit(jax.jacobian(lambda x: model.apply(variables, x, train=False)[0, :, 0, 0]))(x)[:, 0, :, 0, 0]
+    for voxel, seen in expected.items():
+        assert set(np.flatnonzero(of_line[voxel]).tolist()) == seen
+
+
+def test_every_level_has_its_blocks_kernels_normalisations_and_activations(monkeypatch):
+    activations, real = [], unet.nn.leaky_relu
+    monkeypatch.setattr(unet.nn, "leaky_relu", lambda x: activations.append(x.shape) or real(x))
+    model = UNet(
+        widths=(4, 6, 8), kernels=((1, 3, 3), (3, 3, 3), (3, 3, 1)), blocks=2, outputs=3, dtype="bfloat16",
+        normalisation="group",
+    )  # fmt: skip
+    x = jax.ShapeDtypeStruct((1, 8, 8, 8, 1), jnp.float32)
+    found, variables = jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=True), x)
+    assert {level.dtype for level in jax.tree.leaves(found)} == {jnp.dtype("float32")}
+    assert len(activations) == 3 * 2 * 2 + 2  # two a block, one a level of the decoder
+    parameters = {
+        "/".join(key.key for key in path[1:]): leaf.shape
+        for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
+    }
+    kernels = {
+        name.split("/")[0]: shape[:3]
+        for name, shape in parameters.items()
+        if "convolution_2" in name and len(shape) == 5
+    }
+    of_level = [(1, 3, 3), (3, 3, 3), (3, 3, 1)]
+    assert kernels == {f"encoder_{k + 1}_block_{block}": of_level[k] for k in range(3) for block in (1, 2)}
+    decoder = {
+        name.split("_conv")[0]: shape[:3]
+        for name, shape in parameters.items()
+        if name.startswith("decoder") and len(shape) == 5
+    }
+    assert decoder == {"decoder_1": (1, 3, 3), "decoder_2": (3, 3, 3)}
+    assert {name.split("/")[0] for name in parameters if name.startswith("decoder") and "norm" in name} == {
+        "decoder_1_norm", "decoder_2_norm",
+    }  # fmt: skip
+
+
+def test_instance_normalisation_is_that_of_every_channel_and_group_normalisation_of_groups():
+    scales = jnp.arange(1.0, 65.0)[None, None, None]
+
+    class Alone(unet.nn.Module):
+        kind: str
+
+        @unet.nn.compact
+        def __call__(self, x):
+            return unet._normalise(self.kind, "norm", x)
+
+    x = jax.random.normal(jax.random.key(0), (1, 9, 9, 64)) * scales + scales
+    by_kind = {}
+    for kind in unet.NORMALISATIONS:
+        by_kind[kind] = Alone(kind).init_with_output(jax.random.key(0), x)[0]
+    np.testing.assert_allclose(by_kind["instance"].std((1, 2)), 1, atol=1e-2)
+    np.testing.assert_allclose(by_kind["instance"].mean((1, 2)), 0, atol=1e-2)
+    assert np.abs(by_kind["group"].std((1, 2)) - 1).max() > 0.1
+    pairs = by_kind["group"].reshape(9, 9, 32, 2)
+    np.testing.assert_allclose(pairs.std((0, 1, 3)), 1, atol=1e-2)
 
 
 def test_settings_that_fit_no_network_are_named():

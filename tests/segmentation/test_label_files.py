@@ -1,5 +1,6 @@
 """Label maps as files: on the grid and with the affine of their scan, and never over it."""
 
+import json
 from types import SimpleNamespace
 
 import nibabel
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from medjax.errors import InputError
+from medjax.predictor import Predictor
 from medjax.segmentation import label_files
 from medjax.segmentation.segmenter import Segmenter
 
@@ -64,3 +66,42 @@ def test_what_would_go_wrong_is_refused_before_anything_is_computed(tmp_path):
             label_files.targets(inputs, out)
     with pytest.raises(InputError, match="segments images"):
         label_files.segment_files(bright("image"), [scan], tmp_path / "seg.nii.gz")
+
+
+def judged(tmp_path, labels, classes=("background", "liver")):
+    """A run on scans with these classes, and a folder in the Decathlon's layout with one scan and one label map."""
+    for name in ("imagesTr", "labelsTr"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), np.float32), np.eye(4)), tmp_path / "imagesTr/a.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "labelsTr/a.nii.gz")
+    pair = {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}
+    told = {"labels": {"0": "background", "1": "liver"}, "training": [pair]}
+    (tmp_path / "dataset.json").write_text(json.dumps(told))
+    model = object.__new__(Predictor)
+    vars(model).update(vars(bright("volume").model))
+    model.experiment.task = SimpleNamespace(classes=classes)
+    return model
+
+
+def test_scans_with_label_maps_from_elsewhere_are_read_as_the_runs_own(tmp_path):
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[1, 2, 3] = 1
+    source = label_files.labelled_files(judged(tmp_path, labels), tmp_path)
+    assert len(source) == 1
+    assert source[0]["volume"].shape == (4, 4, 4, 1)
+    assert source[0]["segmentation"].sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "words"),
+    [
+        (np.zeros((4, 4, 5), np.uint8), ("background", "liver"), "a.nii.gz: its grid differs"),
+        (np.full((4, 4, 4), 2, np.uint8), ("background", "liver"), "a.nii.gz: the value 2 is none of 2 classes"),
+        (np.zeros((4, 4, 4), np.uint8), ("background", "tumour"), "dataset.json has the classes background, liver"),
+    ],
+)
+def test_label_maps_that_do_not_fit_the_run_are_refused(tmp_path, labels, classes, words):
+    model = judged(tmp_path, labels, classes)
+    with pytest.raises(InputError, match=words) as told:
+        label_files.labelled_files(model, tmp_path)
+    assert str(tmp_path) in str(told.value)

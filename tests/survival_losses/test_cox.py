@@ -275,3 +275,11 @@ def test_the_baseline_by_hand() -> None:
     nobody, survival = baseline_and_curves(given | {"events": np.zeros(150, np.float32)}, np.zeros(5, np.float32))
     np.testing.assert_array_equal(nobody, -np.inf)
     np.testing.assert_array_equal(survival, 1)
+
+
+def test_a_case_that_stands_for_two_adds_twice_to_the_baseline() -> None:
+    """Events at 1 (weight 2) and 2, all log risks 0: 2 / (2 + 1 + 1), then 1 / (1 + 1)."""
+    times, events, weights = np.float32([1, 2, 3]), np.float32([1, 1, 0]), np.float32([2, 1, 1])
+    log_risks, grid = np.zeros(3, np.float32), np.float32([0.5, 1.5, 2.5])
+    found = jax.jit(cox.log_baseline_hazard)(log_risks, times, events, grid, weights)
+    np.testing.assert_allclose(np.exp(found), [0, 0.5, 1], rtol=1e-6)

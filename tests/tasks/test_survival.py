@@ -337,3 +337,14 @@ def test_scores_that_do_not_exist_are_refused():
         PLAIN.score("integrated_brier", values, targets)
     with pytest.raises(InputError, match=r"undefined for the 3 validation cases \(0 with an event\)"):
         PLAIN.score("concordance_index", values, targets)
+
+
+def test_only_events_have_weight_in_the_mean_of_coxs_loss():
+    task = Survival(until=8, horizons=(2, 5)).resolve(())
+    batch = {
+        "time": jnp.asarray([1.0, 2.0, 3.0, jnp.nan]),
+        "event": jnp.asarray([1.0, 0.0, 1.0, 1.0]),
+        "weight": jnp.ones(4),
+    }
+    _, weight = jax.jit(lambda x: task.losses(x, batch, {}))(jnp.zeros((4, 1)))
+    assert weight.tolist() == [1, 0, 1, 0]

@@ -128,6 +128,12 @@ class Masks:
         """
         return _listing(self, _root(self), self.fingerprint()).facts
 
+    def told_classes(self) -> tuple[str, ...]:
+        """Read the names of the classes by number where a dataset.json tells them; else none."""
+        root = _root(self)
+        told = self.manifest is None and (root / masks.DESCRIPTION).is_file()
+        return masks.list_decathlon(root)[1] if told else ()
+
     def cases(self, split: str) -> Iterator[Case | Problem]:
         """Give the cases of one split in the order of dataset.json or of the manifest, or sorted by path."""
         listing = _listing(self, _root(self), self.fingerprint())
@@ -311,7 +317,7 @@ def _case(origin: Masks, entry: Entry, facts: Facts) -> Case | Problem:
         case = (_volume if key == "volume" else _image)(origin, entry, shape[-1] or 1)
         case["segmentation"] = _segmentation(origin, entry, case["segmentation"], len(facts.classes))
     except ValueError as error:
-        return Problem(entry.where, str(error))
+        return Problem(entry.where, *error.args)  # what is wrong, and perhaps which settings would help
     if any(want not in (None, got) for got, want in zip(case[key].shape, shape, strict=True)):
         return Problem(entry.where, f"it measures {case[key].shape}, where its head and the others say {shape}")
     for name in origin.attributes:
@@ -340,7 +346,7 @@ def _image(origin: Masks, entry: Entry, channels: int) -> Case:
         for path in entry.target:
             mask = _read(read_image, path, 1)[..., 0]
             if mask.shape != image.shape[:2]:
-                raise ValueError(f"{path.name}: it measures {mask.shape}, but its image {image.shape[:2]}")
+                raise ValueError(f"mask {path.name}: it measures {mask.shape}, but its image {image.shape[:2]}")
             yield mask
 
     return {"image": image, "segmentation": masks_of(), "spacing": np.array(spacing, np.float32)}
@@ -357,6 +363,6 @@ def _segmentation(origin: Masks, entry: Entry, labels: Iterator[np.ndarray], cla
     if (wrong := (first < 0) | (first >= classes) | (first != np.round(first))).any():
         advice = "name all classes, or set values='instances' if whatever is not 0 is one class"
         raise ValueError(
-            f"{entry.target[0].name}: the value {first[wrong][0]:g} is none of {classes} classes; {advice}"
+            f"mask {entry.target[0].name}: the value {first[wrong][0]:g} is none of {classes} classes", advice
         )
     return first.astype(np.uint8)

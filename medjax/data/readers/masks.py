@@ -114,7 +114,7 @@ def list_pairs(root: Path, endings: Sequence[str]) -> tuple[list[Entry], tuple[s
     if not images or not masks:
         raise InputError(
             f"{root}: there is no folder 'images' with images and a folder 'masks' (or 'labels') with masks beside it; "
-            "arrange them so, or list them in a manifest (manifest='cases.csv', with the columns image and mask)."
+            "arrange them so, or list them in a CSV with the columns image and mask (manifest='cases.csv')."
         )
     befores = {before: (before, name) for before, name in images}
     alone = befores if len(befores) == len(images) and "" not in befores else {}  # a folder an image: all masks are its

@@ -4,7 +4,7 @@ from typing import Any
 
 from medjax.report import formats
 from medjax.report.beside import compared, references
-from medjax.report.page import cases, deep, flow, learning, plots, sections, slider, summary, tables
+from medjax.report.page import cases, deep, flow, learning, masks, plots, rules, sections, slider, summary, tables
 from medjax.report.page.figures import Drawn
 from medjax.report.page.reading import RunFolder
 from medjax.report.page.study import KEYS, Study
@@ -53,7 +53,11 @@ def build(
         "figures": evaluated,
         "confusion": tables.confusion(run),
         "slider": slider.data(run),
-        "sections": [*sections.sections(run), *([learning.section(curve)] if curve else [])],
+        "sections": [
+            *sections.sections(run),
+            *(rules.section(split, found) for split, found in run.treatments.items()),
+            *([learning.section(curve)] if curve else []),
+        ],
         "training": plots.trained(run),
         "cases": listed,
         "pictures": cases.pictures(listed, thumbnails),
@@ -254,6 +258,8 @@ def _provenance(run: RunFolder) -> list[list[str]]:
         ["single cases", scores],
         ["leak audit, compute, versions", "record.json"],
         *([["deep leak audit", "report/audit.json, report/suspects.png"]] if run.audit else []),
+        *([["value of treatment rules", ", ".join(f"treatment/{split}.json" for split in run.treatments)]]
+          if run.treatments else []),
         ["openings of the test set", "test_ledger.json, whose entries are chained by hashes"],
         ["settings", "config.json"],
         ["intended use, setting and the like", "study.toml, as its authors wrote it"],
@@ -263,7 +269,7 @@ def _provenance(run: RunFolder) -> list[list[str]]:
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
     if run.judged.kind == "segmentation":
         rows[2] = ["overlays", f"predictions/{run.split}_overlays.npz"]
-        rows.insert(3, ["spread of the cases, agreement of volumes", f"{scores}, mean over the seeds"])
+        rows.insert(3, ["spread of the cases, agreement of volumes", f"{scores}, {masks.whose(run.judged)}"])
         rows = [row for row in rows if row[0] not in ("decision curve", "operating-point slider")]
     if run.judged.kind == "value":
         rows[2] = ["predicted against observed, agreement", f"{scores}, mean over the seeds"]

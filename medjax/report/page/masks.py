@@ -47,8 +47,13 @@ def figures(run: RunFolder) -> list[Drawn]:
     return found
 
 
+def whose(predictions: Predictions) -> str:
+    """Whose masks a number of a case is about, in words."""
+    return "of all models together" if predictions.pooled is not None else "the mean over the seeds"
+
+
 def measure(predictions: Predictions, name: str) -> Float[np.ndarray, "cases classes"]:
-    """One measure of each case and class, the mean over the seeds."""
+    """One measure of each case and class, of what is reported: of all models together, or the mean over the seeds."""
     table = ensemble(predictions).reshape(len(predictions.id), len(predictions.classes), -1)
     return table[:, :, predictions.measures.index(name)]
 
@@ -99,7 +104,7 @@ def overlays(names: tuple[str, ...], cases: list[Overlay], predictions: Predicti
     return Drawn(
         "overlays", "Best, median and worst cases",
         "Solid: the true contour. Dashed: the predicted one. Of a volume the slice with most of the truth is shown, cut to the "
-        "surroundings of the masks. Chosen by Dice, the mean over classes and seeds, the median and the best among cases with "
+        f"surroundings of the masks. Chosen by Dice, the mean over classes, {whose(predictions)}; the median and the best among cases with "
         "something to find; two pictures of a rank are no sample.",
         "pictures of the worst, two middle and the best cases with the true and the predicted contours; which cases they are "
         "stands in overlays.csv", render(draw, 7.2, 2.9 * rows + 0.5), columns,
@@ -141,7 +146,7 @@ def spread(predictions: Predictions) -> Drawn:
     more = f" Drawn are the first {_CLASSES} classes." if len(predictions.classes) > _CLASSES else ""
     return Drawn(
         "cases", "Spread of the cases",
-        f"One point a case, the mean over the seeds. Box: quartiles; thick line: median.{more}",
+        f"One point a case, {whose(predictions)}. Box: quartiles; thick line: median.{more}",
         "Dice and distances of every case; the numbers stand in cases.csv", render(draw, 6.4, 3.6), columns,
     )  # fmt: skip
 
@@ -194,5 +199,5 @@ def lowest(run: RunFolder) -> Table:
             [f"{measure(predictions, 'hausdorff_95')[k].max():.4g}"] if "hausdorff_95" in predictions.measures else []
         )
         rows.append(row)
-    notes = ["Dice: mean over the classes. Hausdorff 95: the largest of the classes, the mean over the seeds."]
+    notes = [f"Dice: mean over the classes. Hausdorff 95: the largest of the classes, {whose(predictions)}."]
     return make("Lowest Dice", head, rows, notes) | {"ids": [str(predictions.id[k]) for k in order]}

@@ -1,7 +1,7 @@
 """The run folder as a report reads it: whole, checked, and nothing beside it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class RunFolder:
         audit: the deep audit that `medjax data audit RUN` made, or None.
         suspects: its picture of suspect pairs (PNG), or None.
         overlays: names of the classes, and cases of the reported split to look at, where masks were judged; or None.
+        treatments: what treatment rules are worth by split, `treatment/<split>.json`, where `medjax treatment` was run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RunFolder:
     audit: dict[str, Any] | None = None
     suspects: bytes | None = None
     overlays: tuple[tuple[str, ...], list[Overlay]] | None = None
+    treatments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def evaluation(self) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def read(run: Path, split: str | None = None) -> RunFolder:
         audit=_object(run / folder.AUDIT) if (run / folder.AUDIT).is_file() else None,
         suspects=(run / folder.SUSPECTS).read_bytes() if (run / folder.SUSPECTS).is_file() else None,
         overlays=overlays.read(pictures) if pictures.is_file() else None,
+        treatments={path.stem: _object(path) for path in sorted((run / folder.treatment("")).parent.glob("*.json"))},
     )
 
 

@@ -1,18 +1,17 @@
-"""Judging a run that segments: every case on its own grid, class by class, under the frozen plan."""
+"""Judging masks: every case on its own grid, class by class, with the components that the plan says."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from medjax import facts, folder, results
+from medjax import folder, results
 from medjax.data.case import Case, attributes
-from medjax.data.ledger import Opening
-from medjax.data.source import Source
 from medjax.evidence.predictions import Predictions
 from medjax.job import Job
+from medjax.judging.contract import Found, Judging
 from medjax.metrics.segmentation import MEASURES, measures, volume
 from medjax.predictor import Predictor
 from medjax.report import overlays
@@ -21,7 +20,7 @@ from medjax.segmentation.label_maps import write_maps
 from medjax.segmentation.segmenter import Segmenter, choose_components, load_largest
 
 
-def freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
+def _freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
     """Add to the plan of which classes only the largest component is kept, for each fold (-1: without folds).
 
     "choose" looks at validation cases, in cross-validation at those held back from the fold's own training; a fold's
@@ -41,54 +40,45 @@ def freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
     return Plan({**plan.content, "largest_component": {str(fold): list(own) for fold, own in chosen.items()}})
 
 
-def judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
-    """Judge the validation cases, or every case by the models of the fold that held it out."""
-    cases, folds = [], []
+def _development(work: Job, model: Predictor, plan: Plan, split: str) -> Found:
+    """Segment the validation cases, or every case by the models of the fold that held it out."""
+    place = {(one.seed_number, one.fold): number for number, one in enumerate(work.replicates)}
+    seeds = results.complete_seeds(work.replicates)
+    cases, folds, members = [], [], {}
     for fold in sorted({one.fold for one in work.replicates}):
-        (first, *_) = [one for one in work.replicates if one.fold == fold]
+        members[fold] = [place[seed, fold] for seed in seeds]
+        first = work.replicates[members[fold][0]]
         own = first.held_out if split == "out_of_fold" else first.validation
         cases += [work.source.source[int(i)] for i in own]
         folds += [fold] * len(own)
-    return _judge(work.experiment, model, plan, cases, folds, split, run)
+    return _segmented(model, plan, cases, folds, members)
 
 
-def judge_test(work: Job, model: Predictor, plan: Plan, source: Source, opened: Opening, run: Path) -> dict[str, Any]:
-    """Judge the test cases, whose opening has been written down."""
-    cases = [source[i] for i in range(len(source))]
-    return _judge(work.experiment, model, plan, cases, [-1] * len(cases), "test", run, opened)
+def _elsewhere(model: Predictor, plan: Plan, cases: Sequence[Case]) -> Found:
+    """Segment cases that belong to no fold, by all replicates."""
+    return _segmented(model, plan, cases, [-1] * len(cases), {-1: list(range(len(model.record["replicates"])))})
 
 
-def judge_external(
-    experiment: Any, model: Predictor, plan: Plan, cases: Sequence[Case], name: str, run: Path, about: dict[str, Any]
-) -> dict[str, Any]:
-    """Judge cases from elsewhere that carry a label map."""
-    return _judge(experiment, model, plan, cases, [-1] * len(cases), name, run, about=about)
-
-
-def _judge(
-    experiment: Any,
-    model: Predictor,
-    plan: Plan,
-    cases: Sequence[Case],
-    folds: Sequence[int],
-    name: str,
-    run: Path,
-    opening: Opening | None = None,
-    about: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Segment and measure every case by the mean of the models of its fold; write table, label maps and evaluation."""
+def _segmented(
+    model: Predictor, plan: Plan, cases: Sequence[Case], folds: Sequence[int], members: dict[int, list[int]]
+) -> Found:
+    """Segment and measure every case by the mean of the models of its fold, and by each of them."""
+    task: Any = model.experiment.task
     segmenter = Segmenter(model, load_largest(plan.content))
-    maps = []
+    maps, single = [], []
     for case, fold in zip(cases, folds, strict=True):
-        own = segmenter.probabilities(case, segmenter.members(fold))
+        own = segmenter.probabilities(case, members[fold])
         maps.append(segmenter.labels(np.mean(own, axis=0), fold))
-    predictions = measured(experiment.task, cases, maps, folds)
-    write_maps(run / folder.label_maps(name), predictions.id.tolist(), maps)
-    overlays.write(run / overlays.path_of(name), predictions.classes, _pictures(experiment, predictions, cases, maps))
-    about = {**(about or facts.about(experiment, model.record))}
-    if any(segmenter.largest.values()):
-        about["components"] = _told(segmenter.largest, experiment.task.classes)
-    return results.judge(experiment, plan, predictions, name, run, about, opening=opening)
+        single.append([measured(task, case, segmenter.labels(one, fold)) for one in own])
+    predictions = _predictions(model, cases, maps, np.array(single).swapaxes(0, 1), folds, members)
+    pictures = _pictures(model.experiment, predictions, cases, maps)
+
+    def keep(run: Path, name: str) -> None:
+        write_maps(run / folder.label_maps(name), predictions.id.tolist(), maps)
+        overlays.write(run / overlays.path_of(name), predictions.classes, pictures)
+
+    kept = any(segmenter.largest.values())
+    return Found(predictions, {"components": _told(segmenter.largest, task.classes)} if kept else {}, keep)
 
 
 def _pictures(
@@ -109,31 +99,39 @@ def _spacing(case: Case, target: str) -> list[float]:
     return [float(step) for step in case["spacing"]] if "spacing" in case else [1.0] * np.ndim(case[target])
 
 
-def measured(
-    task: Any, cases: Sequence[Case], maps: Sequence[UInt8[np.ndarray, "*space"]], folds: Sequence[int]
-) -> Predictions:
-    """Measure label maps against the truth, each on the case's own grid; one member, the one that made the maps.
+def measured(task: Any, case: Case, found: UInt8[np.ndarray, "*space"]) -> Float[np.ndarray, " outputs"]:
+    """Measure a label map against the truth of a case, on its own grid: of every class but the background all `MEASURES`."""
+    return measures(found, np.asarray(case[task.target]), _spacing(case, task.target), len(task.classes)).ravel()
 
-    Args:
-        task: resolved.
-        cases: with a label map; `spacing` in mm, or 1 where it is unknown.
-        maps: what was predicted.
-        folds: which held each case out; -1 without cross-validation.
-    """
-    classes, values, volumes = len(task.classes), [], []
-    for case, found in zip(cases, maps, strict=True):
-        truth, spacing = np.asarray(case[task.target]), _spacing(case, task.target)
-        values.append(measures(found, truth, spacing, classes).ravel())
-        volumes.append([volume(truth == number, spacing) for number in range(1, classes)])
+
+def _predictions(
+    model: Predictor,
+    cases: Sequence[Case],
+    maps: Sequence[UInt8[np.ndarray, "*space"]],
+    single: Float[np.ndarray, "members cases outputs"],
+    folds: Sequence[int],
+    members: dict[int, list[int]],
+) -> Predictions:
+    """Put together what the models say of cases, each alone (`single`) and, where there are several, together (`maps`)."""
+    task: Any = model.experiment.task
+    replicates, classes, together = model.record["replicates"], len(task.classes), None
+    if len(single) > 1:
+        together = np.stack([measured(task, case, one) for case, one in zip(cases, maps, strict=True)])
+    volumes = [
+        [volume(np.asarray(case[task.target]) == number, _spacing(case, task.target)) for number in range(1, classes)]
+        for case in cases
+    ]
+    numbers = np.array([[replicates[place]["number"] for place in members[fold]] for fold in folds]).T
     told = [attributes(case) for case in cases]
     names = dict.fromkeys(key for row in told for key in row)
     return Predictions(
         id=np.array([case["id"] for case in cases]),
         group=np.array([case.get("group", case["id"]) for case in cases]),
         target=np.array(volumes),
-        values=np.stack(values)[None],
-        replicate=np.array([-1]),
-        seed=np.array([0]),
+        values=single,
+        pooled=together,
+        replicate=numbers if len(members) > 1 else numbers[:, 0],
+        seed=np.array([replicates[place]["seed_number"] for place in members[folds[0]]]),
         fold=np.array(folds),
         kind="segmentation",
         classes=task.classes[1:],
@@ -150,3 +148,6 @@ def _told(largest: dict[int, tuple[int, ...]], classes: Sequence[str]) -> str:
         for number, count in counts.items()
         if count
     )
+
+
+JUDGING = Judging(freeze=_freeze, development=_development, elsewhere=_elsewhere)
