@@ -98,12 +98,10 @@ def run(
                 break
         if step == total:
             break
-        if step % grid == 0 and step > start:
-            interrupted, due = processes.any_of(hooks.interrupted(), hooks.due(step))
-            if interrupted or due:
-                flush(step)
-                hooks.save(state, step)
-            if interrupted:
+        if step % grid == 0 and step > start and any(processes.any_of(hooks.interrupted(), hooks.due(step))):
+            flush(step)
+            hooks.save(state, step)
+            if any(processes.any_of(hooks.interrupted())):
                 raise Interrupted(f"stopped by a signal at step {step}")
         hooks.before(step, state)
         state, sums = programs.train(state, feed.resident, next(batches))

@@ -170,7 +170,7 @@ def evaluated(trained, data, monkeypatch):
 def test_a_folder_of_masks_from_elsewhere_is_judged_by_all_models(trained, tmp_path, monkeypatch, capsys):
     path, _, _ = trained
     assert evaluated(trained, elsewhere(tmp_path / "hospital"), monkeypatch) == 0
-    assert "mean of 4 models: EXTERNAL" in capsys.readouterr().out
+    assert "mean of 4 models: EXTERNAL" in " ".join(capsys.readouterr().out.split())
     found = run.evaluations(path)["external_hospital"]
     table = read_csv(path / folder.predictions("external_hospital"))
     assert (found["counts"]["cases"], table.values.shape[0], table.replicate.tolist()) == (10, 4, [0, 1, 2, 3])
