@@ -13,7 +13,7 @@ from typing import IO, Any
 from benchmarks.speed import interval, machine
 from benchmarks.speed.row import Row, Side
 
-LONGEST = 150.0  # seconds of rounds after which a row has enough, with three rounds at least
+LONGEST = 60.0  # seconds of rounds after which a row has enough, with three rounds at least
 
 
 class Failed(Exception):
@@ -99,8 +99,6 @@ def measure(row: Row, peer: str | None, quick: bool) -> dict[str, Any]:
                 if side is row.ours:
                     return {"error": str(error)}
                 missing.append(f"{side.label}: {error}")
-        for side in usable:
-            _round(side, workers[_process(side)], 0.0)  # warm-up
         watch = machine.Watch(one.process.pid for group in workers.values() for one in group)
         try:
             values = _rounds(row, usable, workers, quick)

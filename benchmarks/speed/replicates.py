@@ -3,7 +3,7 @@
 from benchmarks.speed.row import Goal, Row, Side, cores
 from benchmarks.speed.worker import Work
 
-CASES, COLUMNS, BATCH, FOLDS, SEEDS, STEPS = 8_000, 32, 64, 5, 5, 100
+CASES, COLUMNS, BATCH, FOLDS, SEEDS, STEPS = 8_000, 32, 64, 5, 5, 64
 HIDDEN = (64, 64, 64, 64, 64)  # of medjax's default perceptron
 
 
@@ -122,6 +122,6 @@ ROWS = (
         "replicates_processes", f"the same; theirs shared by {cores()} processes", _OURS,
         (Side(f"PyTorch, {cores()} processes, 1 thread each", _BUILD, {"threads": 1, "share": cores()}, peer=True,
               processes=cores()),),
-        per="model and step",
+        per="model and step", rounds=6,
     ),
 )  # fmt: skip

@@ -21,7 +21,7 @@ MODULES = {"scikit-learn": "sklearn"}  # where a package is imported under anoth
 
 @dataclass(frozen=True)
 class Work:
-    """What a side can do.
+    """What a side can do; whoever builds it has done it once, so that nothing is measured cold.
 
     Attributes:
         calls: by name; each does the work once and waits until it is done. One that returns a number has measured
