@@ -13,7 +13,7 @@ from typing import IO, Any
 from benchmarks.speed import interval, machine
 from benchmarks.speed.row import Row, Side
 
-LONGEST = 60.0  # seconds of rounds after which a row has enough, with three rounds at least
+LONGEST = 45.0  # seconds of rounds after which a row has enough, with three rounds at least
 
 
 class Failed(Exception):
