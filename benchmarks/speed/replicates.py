@@ -1,10 +1,15 @@
 """Replicates: 25 small models (5 folds x 5 seeds), ours in one program, PyTorch's one after the other."""
 
+from collections.abc import Sequence
+
 from benchmarks.speed.row import Goal, Row, Side, cores
 from benchmarks.speed.worker import Work
 
 CASES, COLUMNS, BATCH, FOLDS, SEEDS, STEPS = 8_000, 32, 64, 5, 5, 64
-HIDDEN = (64, 64, 64, 64, 64)  # of medjax's default perceptron
+SIZES = {
+    "": (64, 64, 64, 64, 64),
+    "_small": (64, 64),
+}  # hidden layers of medjax's default perceptron, and of a smaller one
 
 
 def _table():
@@ -16,7 +21,7 @@ def _table():
     return x, (x[:, :4].sum(1) + random.normal(size=CASES) > 0).astype(np.int64)
 
 
-def ours() -> Work:
+def ours(hidden: Sequence[int]) -> Work:
     """Return a job on a table of one's own, through medjax's loop; the mesh is what medjax chooses."""
     import csv
     import os
@@ -46,7 +51,7 @@ def ours() -> Work:
             name="replicates",
             data=Data("replicates", Table(str(path), "label", numeric=tuple(names)), ("table",), Folds(count=FOLDS)),
             task=Classification(positive="1"),
-            model=Perceptron(hidden=HIDDEN),
+            model=Perceptron(hidden=tuple(hidden)),
             standardise=("table",),
             optimizer=Optimizer(transform=optax.adam),
             training=Training(duration=Duration(steps=training.LONG), batch_size=BATCH),
@@ -67,7 +72,7 @@ def ours() -> Work:
     return Work({"run": run}, len(np.unique(wave)) * STEPS, {"note": f"{size:,} parameters a model, mesh {shape}"})
 
 
-def theirs(threads: int) -> Work:
+def theirs(hidden: Sequence[int], threads: int) -> Work:
     """Return PyTorch's loop over one seed's models: data on the device, batches by index, fused Adam.
 
     One after the other, the other seeds take as long again each; the table has the time of a model and step.
@@ -85,9 +90,9 @@ def theirs(threads: int) -> Work:
     models = []
     for number in range(FOLDS):
         torch.manual_seed(number)
-        widths = (COLUMNS, *HIDDEN)
+        widths = (COLUMNS, *hidden)
         layers = [part for a, b in itertools.pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
-        model = nn.Sequential(*layers, nn.Linear(HIDDEN[-1], 2)).to(device)
+        model = nn.Sequential(*layers, nn.Linear(hidden[-1], 2)).to(device)
         cases = np.flatnonzero(np.arange(CASES) % FOLDS != number % FOLDS)
         mean, deviation = x[cases].mean(0), x[cases].std(0)
         models.append((model, torch.optim.Adam(model.parameters(), 1e-3, fused=True), (x - mean) / deviation, cases))
@@ -109,22 +114,30 @@ def theirs(threads: int) -> Work:
     return Work({"run": run}, len(models) * STEPS, {"note": f"{size:,} parameters a model"})
 
 
-_BUILD = "benchmarks.speed.replicates:theirs"
-_OURS = Side("medjax", "benchmarks.speed.replicates:ours", devices=cores())
-_WORK = f"{FOLDS * SEEDS} perceptrons ({FOLDS} folds x {SEEDS} seeds), {CASES:,} x {COLUMNS} table, batch {BATCH}, Adam"
-ROWS = (
-    Row(
-        "replicates", f"{_WORK}: ours in one program, by the training loop; theirs one after the other", _OURS,
-        (
-            Side("PyTorch, all threads", _BUILD, {"threads": cores()}, peer=True),
-            Side("PyTorch, 1 thread", _BUILD, {"threads": 1}, peer=True),
+_WORK = f"{FOLDS * SEEDS} models ({FOLDS} folds x {SEEDS} seeds), {CASES:,} x {COLUMNS} table, batch {BATCH}, Adam"
+
+
+def _rows(name: str, hidden: tuple[int, ...]) -> tuple[Row, Row]:
+    module, size = "benchmarks.speed.replicates", {"hidden": hidden}
+    ours = Side("medjax", f"{module}:ours", size, devices=cores())
+    work = f"{_WORK}, {len(hidden)} hidden layers of {hidden[0]}"
+    return (
+        Row(
+            f"replicates{name}", f"{work}: ours in one program, by the training loop; theirs one after the other", ours,
+            tuple(
+                Side(f"PyTorch, {threads} thread{'s' * (threads > 1)}", f"{module}:theirs", {**size, "threads": threads},
+                     peer=True)
+                for threads in sorted({1, cores()})
+            ),
+            per="model and step", goals={"cpu": Goal(least=15), "gpu": Goal(least=50)},
         ),
-        per="model and step", goals={"cpu": Goal(least=15), "gpu": Goal(least=50)},
-    ),
-    Row(
-        "replicates_processes", f"the same; theirs shared by {cores()} processes", _OURS,
-        (Side(f"PyTorch, {cores()} processes, 1 thread each", _BUILD, {"threads": 1}, peer=True,
-              processes=cores()),),
-        per="model and step", rounds=6,
-    ),
-)  # fmt: skip
+        Row(
+            f"replicates{name}_processes", f"{work}: theirs shared by {cores()} processes", ours,
+            (Side(f"PyTorch, {cores()} processes, 1 thread each", f"{module}:theirs", {**size, "threads": 1}, peer=True,
+                  processes=cores()),),
+            per="model and step", rounds=6,
+        ),
+    )  # fmt: skip
+
+
+ROWS = tuple(row for name, hidden in SIZES.items() for row in _rows(name, hidden))
