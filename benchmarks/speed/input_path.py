@@ -10,7 +10,7 @@ from typing import Literal
 from benchmarks.speed.row import Row, Side
 from benchmarks.speed.worker import Work
 
-SIDE, BATCH, PATIENTS, STEPS = 64, 32, 256, 64
+SIDE, BATCH, PATIENTS, STEPS = 64, 32, 128, 64
 
 
 def feed(kind: Literal["streamed", "resident"]) -> Work:
@@ -60,7 +60,7 @@ def feed(kind: Literal["streamed", "resident"]) -> Work:
     def wait() -> float:
         nonlocal state
         waited, begin, first = 0.0, time.perf_counter(), int(state.step[0])
-        batches = own.steps(plan, first, first + STEPS // 2)
+        batches = own.steps(plan, first, first + STEPS // 8)
         while True:
             asked = time.perf_counter()
             batch = next(batches, None)

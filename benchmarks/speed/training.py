@@ -1,6 +1,7 @@
 """medjax's own training step and loop, as the rows of the speed table run them: nothing of them is written anew here."""
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,11 @@ def start(work: job.Job, wave: np.ndarray) -> Any:
     return jax.block_until_ready(work.programs.initialise(seeds, take(work.fitted, wave, work.programs.mesh)))
 
 
-def looped(work: job.Job, feed: Any, wave: np.ndarray, state: Any, first: int, last: int) -> Any:
-    """Run medjax's training loop from step `first` to `last`, metrics written as in a run; return the state."""
+def looped(work: job.Job, feed: Any, wave: np.ndarray, state: Any, first: int, last: int) -> tuple[Any, float]:
+    """Run medjax's training loop from step `first` to `last`, metrics written as in a run; return the state and the seconds.
+
+    Opening and closing the file of metrics, once a run, is not in them.
+    """
     with tempfile.TemporaryDirectory() as folder, Silent().progress("", last, first, 1) as update:
         log = MetricsLog(Path(folder), 0)
 
@@ -70,10 +74,12 @@ def looped(work: job.Job, feed: Any, wave: np.ndarray, state: Any, first: int, l
         )
         labels = [work.replicates[k].label for k in wave]
         training = work.experiment.training
+        begin = time.perf_counter()
         state = loop.run(
             work.programs, feed, job.training_plan(work, wave), state, labels, start=first, total=last,
             evaluate_every=None, log_every=training.log_every, grid=training.save_grid, hooks=hooks,
         )  # fmt: skip
         jax.block_until_ready(state)
+        seconds = time.perf_counter() - begin
         log.close()
-    return state
+    return state, seconds
