@@ -98,7 +98,8 @@ after a warm-up. What stands here are medians over rounds; "ratio" is the median
 as fast; with "cost" ours / peer's), in brackets a 95 % interval by order statistics, which holds for any distribution and
 needs six rounds. A goal is met where the median meets it; "?" says that the interval holds the goal as well. Of several
 peers the fastest counts. "others" is the share of the cores that other work on the machine had during the rounds: from 10 %
-on a row is marked with "!" and should be measured again (`--only`).
+on a row is marked with "!": its verdict is not to be relied on (threads that wait for each other suffer more than others from
+a shared core), and it should be measured again (`--only`).
 """
 _HEAD = (
     "| row | work | peer | ours | peer's | ratio | goal | met | others |",
