@@ -71,4 +71,5 @@ class Watch:
         if busy is None or now is None:
             return {**load, "others": None}
         span = max(time.monotonic() - began, 1e-9) * (os.cpu_count() or 1)
-        return {**load, "others": round(max(now - busy - (_own(self.processes) - own), 0) / span, 3)}
+        taken = max(now - busy - (_own(self.processes) - own), 0)
+        return {**load, "others": round(min(taken / span, 1), 3)}  # the clock ticks coarsely
