@@ -1,0 +1,1 @@
+"""The speed table: one file a family of rows; `python -m benchmarks.run` measures them."""
