@@ -7,6 +7,7 @@ signals differ between processes: what they decide, `any_of` makes one decision.
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from medjax.errors import InputError
 LOST = 3  # exit code of a process whose run ended because another process did
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
 JUDGING = 24 * 3600  # seconds that the others wait at the end for the first process, which judges the run
+TRANSPORT = re.compile("gloo|nccl|coordination service|connection (reset|closed|refused)", re.IGNORECASE)
 ENVIRONMENT = ("MEDJAX_COORDINATOR", "MEDJAX_PROCESSES", "MEDJAX_PROCESS")
 
 
@@ -116,7 +118,9 @@ def check_equal(digest: str, what: str) -> None:
 
 def lost(error: Exception) -> str | None:
     """Return what to say of an error that another process's end has caused; None for any other error."""
-    if not isinstance(error, jax.errors.JaxRuntimeError) or not several():
+    # JAX passes some of them on as a ValueError.
+    broken = isinstance(error, ValueError) and not isinstance(error, InputError) and TRANSPORT.search(str(error))
+    if not (isinstance(error, jax.errors.JaxRuntimeError) or broken) or not several():
         return None
     return (
         f"process {jax.process_index()}: another process of this run ended or cannot be reached ({_first_line(error)}); "

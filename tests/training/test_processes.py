@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 from medjax.errors import InputError
@@ -120,6 +121,16 @@ def test_the_environment_may_tell_and_must_tell_numbers(monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="'two' and process '0' must be whole numbers"):
         processes.start()
+
+
+def test_a_lost_process_is_told_from_a_mistake(monkeypatch):
+    reset = "UNKNOWN: Gloo AllGather failed: [pair.cc:538] Read error [127.0.0.1]:10146: Connection reset by peer"
+    assert processes.lost(ValueError(reset)) is None  # alone there is nobody to lose
+    monkeypatch.setattr(processes, "several", lambda: True)
+    for error in (ValueError(reset), jax.errors.JaxRuntimeError("INTERNAL: x")):
+        assert "another process of this run ended" in processes.lost(error)
+    for error in (ValueError("too many values to unpack"), KeyError("gloo"), InputError("gloo")):
+        assert processes.lost(error) is None
 
 
 def test_alone_nothing_is_asked_and_nobody_waits(monkeypatch):
