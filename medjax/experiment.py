@@ -125,7 +125,7 @@ class Training:
         log_every: steps between two lines of metrics.jsonl.
         save_seconds: least wall time between two checkpoints.
         save_grid: checkpoints fall on multiples of this many steps.
-        mesh: devices on the replicate and data axes.
+        mesh: devices on each axis of the mesh.
     """
 
     duration: Duration = field(default_factory=lambda: Duration(epochs=30))

@@ -20,14 +20,27 @@ from medjax.job import Job
 from medjax.report import opening
 
 
-def begin(work: Job, workdir: Path) -> dict[str, Any]:
-    """Claim the folder and return the record: a new one, or that of the run to continue."""
+def begin(work: Job, workdir: Path, grid: dict[str, list[str]] | None = None) -> dict[str, Any]:
+    """Claim the folder and return the record: a new one, or that of the run to continue.
+
+    Args:
+        work: what is to be trained.
+        workdir: the run folder.
+        grid: of a sweep; None: the run is none.
+
+    Raises:
+        InputError: the folder holds something else, or its data changed.
+    """
     folder.claim(workdir, work.experiment)
     path, data = workdir / folder.RECORD, describe_data(work)
     if path.exists():
         record = folder.read_json(path)
         if record["data"] != data:
             raise InputError(f"{workdir}: the data set changed since this run began; give another --workdir")
+        if record.get("grid") != grid:
+            held = "a sweep" if "grid" in record else "a run that is no sweep"
+            what = "the sweep of another grid" if grid and "grid" in record else held
+            raise InputError(f"{workdir} holds {what}; give another --workdir")
         return record
     record = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -42,6 +55,7 @@ def begin(work: Job, workdir: Path) -> dict[str, Any]:
         "mesh": dict(work.programs.mesh.shape),
         "data": data,
         "audit": dataclasses.asdict(work.audit),
+        **({"grid": grid} if grid else {}),
     }
     folder.write_json(path, record)
     return record

@@ -136,7 +136,7 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     real = min(batch, cases)  # a full batch may be filled up to the devices; the length of training must not follow
     total = training.duration.in_steps(real, cases)
     every = training.evaluate_every.in_steps(real, cases) if training.evaluate_every else None
-    patience = training.patience * every if training.patience and every else None
+    patience = _patience(experiment, every)
     programs = compiled.build(experiment, shapes, fitted[0], len(models), total, patience, batch, devices)
     return Job(
         experiment,
@@ -160,9 +160,27 @@ def alone(job: Job) -> Job:
     """Return the same job for judging, on this process's own devices; the other processes of the run need not take part."""
     if jax.process_count() == 1:
         return job
-    one = jax.tree.map(lambda x: x[0], job.fitted)
-    programs = compiled.build(job.experiment, job.shapes, one, len(job.replicates), job.total, None, None)
-    return dataclasses.replace(job, programs=programs)
+    return compiled_for(job, job.replicates, job.fitted, None)
+
+
+def compiled_for(job: Job, models: list[Replicate], fitted: Any, batch: int | None) -> Job:
+    """Return the job with these replicates and what was fitted for them, its functions compiled anew.
+
+    Args:
+        job: what else is known.
+        models: the replicates.
+        fitted: with a leading replicate axis, on the host.
+        batch: cases a step and replicate; None where nothing is trained.
+    """
+    one = jax.tree.map(lambda x: x[0], fitted)
+    patience = _patience(job.experiment, job.every)
+    programs = compiled.build(job.experiment, job.shapes, one, len(models), job.total, patience, batch)
+    return dataclasses.replace(job, replicates=models, fitted=fitted, programs=programs)
+
+
+def _patience(experiment: Experiment, every: int | None) -> int | None:
+    """Return the steps without a better validation after which a replicate stops."""
+    return experiment.training.patience * every if experiment.training.patience and every else None
 
 
 def feed(job: Job) -> Feed:

@@ -66,7 +66,7 @@ def train(
         record = facts.begin(work, workdir)
     if record.get("finished"):
         screen.say(f"{workdir} holds this run, finished; give another --workdir to train it again")
-        return evaluations(workdir)
+        return evaluations(workdir) if processes.first() else {}
     earlier = record.get("seconds", 0.0)
     screen.say(opening.first_screen(work, workdir))
 

@@ -23,7 +23,6 @@ from medjax.fit import fit
 from medjax.job import Job
 from medjax.report.screen import Screen, Silent
 from medjax.training import processes
-from medjax.training import programs as compiled
 from medjax.training.optimizer import SWEPT
 from medjax.training.state import final_variables
 
@@ -120,11 +119,7 @@ def sweep(
     count = len(work.replicates)
     work = _with_trials(work, numbers)
     with processes.first_then_others("record"):
-        record = facts.begin(work, workdir)
-        if record.setdefault("grid", {key: list(values) for key, values in grid.items()}) != dict(grid):
-            raise InputError(f"{workdir} holds the sweep of another grid; give another --workdir")
-        if processes.first():
-            folder.write_json(workdir / folder.RECORD, record)
+        record = facts.begin(work, workdir, {key: list(values) for key, values in grid.items()})
     if record.get("finished"):
         screen.say(f"{workdir} holds this sweep, finished; give another --workdir to train it again")
         return folder.read_json(workdir / RESULT)
@@ -213,8 +208,4 @@ def _with_trials(work: Job, numbers: Sequence[dict[str, np.float32]]) -> Job:
     repeated = jax.tree.map(lambda x: np.concatenate([x] * len(numbers)), work.fitted)
     each = {key: np.repeat([one[key] for one in numbers], len(work.replicates)) for key in numbers[0]}
     fitted = {**repeated, "sweep": each}
-    one = jax.tree.map(lambda x: x[0], fitted)
-    experiment, training = work.experiment, work.experiment.training
-    patience = training.patience * work.every if training.patience and work.every else None
-    programs = compiled.build(experiment, work.shapes, one, len(models), work.total, patience, work.batch)
-    return dataclasses.replace(work, replicates=models, fitted=fitted, programs=programs)
+    return job.compiled_for(work, models, fitted, work.batch)

@@ -44,6 +44,13 @@ def test_a_trial_is_the_run_with_its_numbers(judging, tmp_path):
     jax.tree.map(lambda a: np.testing.assert_array_less(1e-3, np.abs(a[:2] - a[6:]).max()), every)
     # Finished, it is read; another grid in the same folder is refused.
     assert sweep.sweep(experiment, tmp_path / "sweep", grid, screen=Silent()) == result
+    before = (tmp_path / "alone/record.json").read_text()
+    numbers = {"optimizer.learning_rate": ["1"]}
+    with pytest.raises(InputError, match="holds a run that is no sweep"):
+        sweep.sweep(alone, tmp_path / "alone", numbers, screen=Silent())
+    assert (tmp_path / "alone/record.json").read_text() == before
+    with pytest.raises(InputError, match="holds a sweep; give another"):
+        run.train(experiment, tmp_path / "sweep", screen=Silent())
     with pytest.raises(InputError, match="another grid"):
         sweep.sweep(experiment, tmp_path / "sweep", {"optimizer.learning_rate": ["1"]}, screen=Silent())
 
