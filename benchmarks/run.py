@@ -8,6 +8,7 @@ RESULTS.md and results.json into `--out` (benchmarks/); `--quick` has three shor
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 from benchmarks.speed import harness, machine, results, table
@@ -25,6 +26,8 @@ def main() -> None:
         rows = table.chosen(arguments.only)
     except ValueError as error:
         parser.error(str(error))  # exit code 2
+    if arguments.peer and shutil.which(arguments.peer) is None:
+        parser.error(f"--peer {arguments.peer}: there is no such interpreter")
     folder = arguments.out or (None if arguments.quick else Path(__file__).parent)
     order = [row.name for row in table.ROWS]
     for row in rows:

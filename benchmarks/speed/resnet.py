@@ -1,6 +1,7 @@
 """A training step of a ResNet-18 on small images: Adam, batch normalisation, 3 x 3 stem without pooling (CIFAR's)."""
 
 from benchmarks.speed.row import Goal, Row, Side
+from benchmarks.speed.torch_steps import steps
 from benchmarks.speed.worker import Work
 
 BATCH, SIDE = 64, 28
@@ -65,24 +66,13 @@ def theirs(dtype: str, compile: bool) -> Work:
     model = nn.Sequential(*layers, Pool(), nn.Linear(512, 2)).to(device).to(memory_format=torch.channels_last)
     images = torch.randn(2 * BATCH, 1, SIDE, SIDE, device=device).to(memory_format=torch.channels_last)
     labels = torch.randint(0, 2, (2 * BATCH,), device=device)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    called, number = torch.compile(model) if compile else model, 0
+    called = torch.compile(model) if compile else model
 
-    def run() -> None:
-        nonlocal number
-        rows = slice(number % 2 * BATCH, (number % 2 + 1) * BATCH)
-        optimizer.zero_grad(set_to_none=True)
+    def loss(rows: slice):
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
-            value = functional.cross_entropy(called(images[rows]), labels[rows])
-        value.backward()
-        optimizer.step()
-        number += 1
-        if device == "cuda":
-            torch.cuda.synchronize()
+            return functional.cross_entropy(called(images[rows]), labels[rows])
 
-    run()
-    size = sum(one.numel() for one in model.parameters())
-    return Work({"run": run}, facts={"note": f"{size:,} parameters"})
+    return steps(model, loss, BATCH)
 
 
 def _row(dtype: str, compile: bool, goals: dict[str, Goal], reason: str = "") -> Row:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.speed.row import Row, Side
+from benchmarks.speed.torch_steps import steps
 from benchmarks.speed.worker import Work
 
 PATCH, BATCH, WIDTHS, CLASSES = (40, 56, 40), 2, (32, 64, 128), 3
@@ -69,21 +70,7 @@ def theirs(packing: int) -> Work:
     volumes = torch.randn(2 * BATCH, 1, *PATCH, device=device)
     labels = torch.randint(0, CLASSES, (2 * BATCH, 1, *PATCH), device=device)
     criterion = DiceCELoss(include_background=False, softmax=True, to_onehot_y=True)
-    optimizer, number = torch.optim.Adam(model.parameters(), 1e-3), 0
-
-    def run() -> None:
-        nonlocal number
-        rows = slice(number % 2 * BATCH, (number % 2 + 1) * BATCH)
-        optimizer.zero_grad(set_to_none=True)
-        criterion(model(volumes[rows]), labels[rows]).backward()
-        optimizer.step()
-        number += 1
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    run()
-    size = sum(one.numel() for one in model.parameters())
-    return Work({"run": run}, facts={"note": f"{size:,} parameters"})
+    return steps(model, lambda rows: criterion(model(volumes[rows]), labels[rows]), BATCH)
 
 
 def _row(name: str, packing: int, peer: str, work: str) -> Row:
