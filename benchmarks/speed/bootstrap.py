@@ -19,7 +19,7 @@ def _sample(cases: int):
     return np.round(generator.normal(size=cases) + 1.2 * target, 3), target
 
 
-def _medjax(cases: int, resamples: int, seed: int):
+def resampled(cases: int, resamples: int, seed: int):
     """Return AUROC in resamples, sorting included."""
     import numpy as np
 
@@ -45,10 +45,10 @@ def ours() -> Work:
     delong = math.sqrt(auroc.influence_variance(influence, target, np.arange(CASES)))
 
     def run() -> None:
-        _medjax(CASES, RESAMPLES, next(seeds))
+        resampled(CASES, RESAMPLES, next(seeds))
 
     def error() -> float:
-        return abs(float(_medjax(CASES, RESAMPLES, next(seeds)).std(ddof=1)) / delong - 1)
+        return abs(float(resampled(CASES, RESAMPLES, next(seeds)).std(ddof=1)) / delong - 1)
 
     run()
     return Work({"run": run, "error": error}, facts={"note": f"DeLong's standard error {delong:.5f}"})

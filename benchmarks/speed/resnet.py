@@ -7,29 +7,35 @@ from benchmarks.speed.worker import Work
 BATCH, SIDE = 64, 28
 
 
-def ours(dtype: str) -> Work:
-    """Return medjax's compiled training step on resident images."""
+def experiment(dtype: str, batch: int = BATCH, side: int = SIDE, width: int = 64):
+    """Return an experiment with medjax's ResNet-18, and the arrays of two batches of noise."""
     import numpy as np
     import optax
 
-    from benchmarks.speed import training
     from medjax.experiment import Data, Experiment, Optimizer
     from medjax.models import ResNet
     from medjax.tasks import Classification
 
     random = np.random.default_rng(0)
     arrays = {
-        "image": random.normal(size=(2 * BATCH, SIDE, SIDE, 1)).astype(np.float32),
-        "label": random.integers(0, 2, 2 * BATCH).astype(np.int32),
+        "image": random.normal(size=(2 * batch, side, side, 1)).astype(np.float32),
+        "label": random.integers(0, 2, 2 * batch).astype(np.int32),
     }
-    experiment = Experiment(
+    found = Experiment(
         name="resnet",
         data=Data("noise"),
         task=Classification(positive="b").resolve(("a", "b")),
-        model=ResNet(depth=18, stem="cifar", normalisation="batch", outputs=2, dtype=dtype),
+        model=ResNet(depth=18, stem="cifar", width=width, normalisation="batch", outputs=2, dtype=dtype),
         optimizer=Optimizer(transform=optax.adam),
     )
-    run, size = training.step(experiment, arrays, BATCH)
+    return found, arrays
+
+
+def ours(dtype: str) -> Work:
+    """Return medjax's compiled training step on resident images."""
+    from benchmarks.speed import training
+
+    run, size = training.step(*experiment(dtype), BATCH)
     return Work({"run": run}, facts={"note": f"{size:,} parameters"})
 
 

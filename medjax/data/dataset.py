@@ -123,9 +123,10 @@ def prepare(name: str, data_dir: Path | str | None = None, origin: Origin | None
         raise InputError(f"The data folder {str(data_dir)!r} does not exist.")
     name = name.removeprefix("medmnist/")
     root = cache_dir() / "datasets"
-    make_builder = partial(_builder(name, origin), data_dir=root)
+    builder = _builder(name, origin)
+    make_builder = partial(builder, data_dir=root)
     with _disk_named():
-        directory = Path(make_builder().data_dir) if origin is None else _own_directory(root, name, origin)
+        directory = _known_directory(root, builder) if origin is None else _own_directory(root, name, origin)
         return _load(directory, name) or _make(directory, name, make_builder, data_dir)
 
 
@@ -163,6 +164,14 @@ def _builder(name: str, origin: Origin | None) -> Any:
     return known[name]
 
 
+def _known_directory(root: Path, builder: partial) -> Path:
+    """Where TFDS keeps a known data set. Asking a builder would take a second, to load the library that has the data."""
+    kind: Any = builder.func
+    config = builder.keywords.get("config")
+    version = next((str(one.version) for one in kind.BUILDER_CONFIGS if one.name == config and one.version), None)
+    return Path(root, kind.name, *([config] if config else []), version or str(kind.VERSION))
+
+
 def _own_directory(root: Path, name: str, origin: Origin) -> Path:
     """Where an origin's data lies; asking TFDS would look at all the files again."""
     from medjax.data.builders.own import directory
@@ -179,7 +188,7 @@ def _builders() -> dict[str, Any]:
         for config in builder.BUILDER_CONFIGS:
             known[config.name] = partial(builder, config=config.name)
         if not builder.BUILDER_CONFIGS:
-            known[builder.name] = builder
+            known[builder.name] = partial(builder)
     return known
 
 

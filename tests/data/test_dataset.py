@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from medjax.data import dataset as room
+from medjax.data.builders import BreastCancerWisconsin
 from medjax.data.case import fingerprint as case_fingerprint
 from medjax.data.dataset import fingerprint, names, open_split, prepare
 from medjax.errors import InputError
@@ -51,11 +52,18 @@ def test_slow_libraries_wait_until_they_are_needed():
 def test_preparing_again_reads_no_case(monkeypatch):
     first = prepare("breast_cancer_wisconsin")
     monkeypatch.setattr(room, "_read_index", None)
+    monkeypatch.setattr(BreastCancerWisconsin, "__init__", None)  # nor loads the library that has the data
     again = prepare("breast_cancer_wisconsin")
     assert fingerprint(again) == fingerprint(first)
     assert {key: value for key, value in vars(again).items() if key != "index"} == {
         key: value for key, value in vars(first).items() if key != "index"
     }
+
+
+@pytest.mark.parametrize("name", ["breast_cancer_wisconsin", "pneumoniamnist", "pneumoniamnist_64", "metabric"])
+def test_a_known_data_set_lies_where_its_builder_says(tmp_path, name):
+    builder = room._builder(name, None)
+    assert room._known_directory(tmp_path, builder) == Path(builder(data_dir=tmp_path).data_dir)
 
 
 @pytest.mark.parametrize("damage", ["no index", "half an index", "no info", "old index", "unfinished"])

@@ -1,0 +1,1 @@
+"""How the cost of things grows with their size: curves, their measurement, exponents."""
