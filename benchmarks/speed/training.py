@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,16 @@ from medjax.training.replicate import take
 LONG = 1_000_000  # steps of a training that no row reaches the end of
 
 
-def built(experiment: Experiment, arrays: Mapping[str, np.ndarray], batch: int) -> programs.Programs:
-    """Return the compiled functions of one model, for cases of these arrays (cases, ...)."""
+def built(
+    experiment: Experiment,
+    arrays: Mapping[str, np.ndarray],
+    batch: int,
+    replicates: int = 1,
+    devices: Sequence[Any] | None = None,
+) -> programs.Programs:
+    """Return the compiled functions of so many models, for cases of these arrays (cases, ...)."""
     shapes = {key: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for key, values in arrays.items()}
-    return programs.build(experiment, shapes, {}, 1, LONG, None, batch)
+    return programs.build(experiment, shapes, {}, replicates, LONG, None, batch, devices)
 
 
 def step(experiment: Experiment, arrays: Mapping[str, np.ndarray], batch: int) -> tuple[Callable[[], None], int]:

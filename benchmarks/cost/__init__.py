@@ -1,0 +1,1 @@
+"""What a training step costs: a small model of it, and measurements to hold against it."""

@@ -1,0 +1,82 @@
+"""The cost model beside measurements, and what it says of machines that are not here.
+
+    python -m benchmarks.cost [--quick] [--out FOLDER]
+    python -m benchmarks.cost --config configs/hippocampus.py [--set KEY=VALUE ...] [--machine "NVIDIA H200"]
+
+The first measures this machine (products, convolutions, copies, sums over processes) and the training steps of five models on
+1, 2 and 4 processes, and writes COST.md and cost.json into `--out` (benchmarks/). The second measures nothing: it counts the
+work of an experiment and prints what its step would take on 1, 8, 64 and 512 accelerators. `--quick` measures two models.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cost import machines, measure, page, step, work
+from benchmarks.speed import machine
+from benchmarks.speed.row import cores
+
+PROCESSES = (1, 2, 4)
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two models: whether it works, not how good it is")
+    parser.add_argument("--out", type=Path, help="folder of COST.md and cost.json (benchmarks/)")
+    parser.add_argument("--config", type=Path, help="experiment file whose step is predicted; nothing is measured")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of it")
+    parser.add_argument("--machine", choices=[*machines.ACCELERATORS], default="NVIDIA H200")
+    arguments = parser.parse_args()
+    if arguments.config:
+        from medjax.errors import InputError
+
+        try:
+            one = of_config(arguments.config, arguments.set)
+        except InputError as error:
+            parser.exit(2, f"{error}\n")
+        print("\n".join(page.ahead(arguments.config.name, one, arguments.machine)))
+        return
+    folder = arguments.out or (None if arguments.quick else Path(__file__).parents[1])
+    content = compared(("perceptron", "resnet_narrow") if arguments.quick else tuple(step.MODELS))
+    text = page.page(content)
+    print(text)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cost.json").write_text(json.dumps(content, indent=1) + "\n")
+        (folder / "COST.md").write_text(text)
+
+
+def compared(models: tuple[str, ...]) -> dict[str, Any]:
+    """Measure this machine and the steps of the models, and count their work; as `cost.json` holds it."""
+    import jax
+
+    from benchmarks.speed.training import built
+
+    found = {count: measure.run(count, models, count == 1) for count in PROCESSES}
+    counted = {}
+    for name in models:
+        experiment, arrays, batch, replicates = step.experiment(name, 1)
+        programs = built(experiment, arrays, batch, replicates, jax.devices()[:1])
+        counted[name] = vars(work.of(programs, step.shapes(programs, arrays, batch), batch))
+    return {
+        "machine": machine.describe(), "cores": cores(), "commit": machine.commit(), "rates": found[1]["machine"],
+        "sums": {str(count): one["sums"] for count, one in found.items()},
+        "steps": {name: {str(count): one["steps"][name] for count, one in found.items()} for name in models},
+        "work": counted,
+    }  # fmt: skip
+
+
+def of_config(path: Path, overrides: list[str]) -> work.Work:
+    """Count the work of an experiment's training step."""
+    import jax
+
+    from medjax import config, job
+
+    own = job.build(config.load_experiment(path, overrides), devices=jax.devices()[:1])
+    return work.of(own.programs, job.step_arguments(own), own.batch)
+
+
+if __name__ == "__main__":
+    main()

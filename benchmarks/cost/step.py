@@ -1,0 +1,77 @@
+"""The training steps that are measured and predicted: a perceptron, many perceptrons, a ResNet, a U-Net."""
+
+from typing import Any
+
+import numpy as np
+
+MODELS = {
+    "perceptron": "perceptron, 3 hidden layers of 1,024, batch 256",
+    "replicates": "24 perceptrons, 3 hidden layers of 64, batch 64 each",
+    "resnet_narrow": "ResNet-18 of width 16, batch normalisation, 28 x 28, batch 32",
+    "resnet": "ResNet-18 of width 64, batch normalisation, 28 x 28, batch 16",
+    "unet": "3-D U-Net, patch 32^3, batch 4",
+}
+
+
+def experiment(name: str, count: int) -> tuple[Any, dict[str, np.ndarray], int, int]:
+    """Return one of `MODELS`: its experiment, the arrays of some cases, cases of a batch, replicates.
+
+    Args:
+        name: of `MODELS`.
+        count: devices; replicates lie along them, of a single model its batch.
+    """
+    import dataclasses
+
+    from medjax.experiment import Mesh
+
+    if name in ("perceptron", "replicates"):
+        found, arrays, batch, replicates = _perceptron(*((1_024, 256, 1) if name == "perceptron" else (64, 64, 24)))
+    elif name == "unet":
+        from benchmarks.speed import unet
+
+        space, batch, replicates = (32, 32, 32), 4, 1
+        found = unet.experiment(1, space)
+        arrays = {"volume": np.zeros((2 * batch, *space, 1), np.float32),
+                  "segmentation": np.zeros((2 * batch, *space), np.uint8)}  # fmt: skip
+    else:
+        from benchmarks.speed import resnet
+
+        width, batch, replicates = (16, 32, 1) if name == "resnet_narrow" else (64, 16, 1)
+        found, arrays = resnet.experiment("float32", batch, 28, width)
+    mesh = Mesh(replicate=count) if replicates > 1 else Mesh(replicate=1, data=count)
+    training = dataclasses.replace(found.training, mesh=mesh)
+    return dataclasses.replace(found, training=training), arrays, batch, replicates
+
+
+def shapes(programs: Any, arrays: dict[str, np.ndarray], batch: int) -> tuple[Any, ...]:
+    """Return the shapes of what the compiled step takes: state, resident cases, batch."""
+    import jax
+
+    size = len(programs.waves[0])
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), programs.state)
+    resident = {key: jax.ShapeDtypeStruct(values.shape, values.dtype) for key, values in arrays.items()}
+    rows = {"index": jax.ShapeDtypeStruct((size, batch), np.int32),
+            "weight": jax.ShapeDtypeStruct((size, batch), np.float32)}  # fmt: skip
+    return state, resident, rows
+
+
+def _perceptron(width: int, batch: int, replicates: int) -> tuple[Any, dict[str, np.ndarray], int, int]:
+    import optax
+
+    from medjax.experiment import Data, Experiment, Optimizer
+    from medjax.models import Perceptron
+    from medjax.tasks import Classification
+
+    random = np.random.default_rng(0)
+    arrays = {
+        "table": random.normal(size=(2 * batch, 32)).astype(np.float32),
+        "label": random.integers(0, 2, 2 * batch).astype(np.int32),
+    }
+    found = Experiment(
+        name="perceptron",
+        data=Data("noise", inputs=("table",)),
+        task=Classification(positive="b").resolve(("a", "b")),
+        model=Perceptron(hidden=(width,) * 3, outputs=2),
+        optimizer=Optimizer(transform=optax.adam),
+    )
+    return found, arrays, batch, replicates
