@@ -156,25 +156,17 @@ def build(experiment: Experiment, data_dir: Path | None = None, devices: Sequenc
     )
 
 
-def alone(job: Job) -> Job:
-    """Return the same job for judging, on this process's own devices; the other processes of the run need not take part."""
-    if jax.process_count() == 1:
-        return job
-    return compiled_for(job, job.replicates, job.fitted, None)
-
-
-def compiled_for(job: Job, models: list[Replicate], fitted: Any, batch: int | None) -> Job:
+def compiled_for(job: Job, models: list[Replicate], fitted: Any) -> Job:
     """Return the job with these replicates and what was fitted for them, its functions compiled anew.
 
     Args:
         job: what else is known.
         models: the replicates.
         fitted: with a leading replicate axis, on the host.
-        batch: cases a step and replicate; None where nothing is trained.
     """
     one = jax.tree.map(lambda x: x[0], fitted)
     patience = _patience(job.experiment, job.every)
-    programs = compiled.build(job.experiment, job.shapes, one, len(models), job.total, patience, batch)
+    programs = compiled.build(job.experiment, job.shapes, one, len(models), job.total, patience, job.batch)
     return dataclasses.replace(job, replicates=models, fitted=fitted, programs=programs)
 
 

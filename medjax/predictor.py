@@ -14,6 +14,7 @@ from jaxtyping import Float
 from medjax import config, folder
 from medjax.data.case import Case, attributes, check_case, check_label, check_shape
 from medjax.data.feed import Feed, case_arrays
+from medjax.data.placement import place
 from medjax.errors import InputError
 from medjax.evidence.predictions import Predictions
 from medjax.experiment import Experiment
@@ -65,7 +66,7 @@ class Predictor:
         return compiled.build(self.experiment, shapes(self.record), one, count, total, None, None)
 
     def predict(self, cases: Sequence[Case]) -> Predictions:
-        """Predict cases as a reader or a source gives them.
+        """Predict cases as a reader or a source gives them; several processes do it together, with the same cases.
 
         Args:
             cases: each with `id`, `group` (where it is missing: the id) and the experiment's inputs; a target may be
@@ -83,7 +84,7 @@ class Predictor:
             raise InputError("this run segments: Segmenter(model, load_largest(model.record['plan'])).segment(case)")
         prepared, arrays = self._prepare(cases)
         mesh = self.programs.mesh
-        feed = Feed(jax.device_put(arrays, spread(mesh)), None, spread(mesh, "replicate", CASES))
+        feed = Feed(place(arrays, spread(mesh)), None, spread(mesh, "replicate", CASES))
         members = self.record["replicates"]
         every = [np.arange(len(cases))] * len(members)
         values = predict_all(self.programs, self.variables, self.fitted, feed, every)

@@ -14,7 +14,7 @@ from medjax.data import dataset as datasets
 from medjax.data import ledger
 from medjax.data.case import Case, fingerprint
 from medjax.data.partition import test_source
-from medjax.data.source import Source
+from medjax.data.source import MemorySource, Source
 from medjax.data.split import Nested, split_fingerprint
 from medjax.errors import InputError
 from medjax.evidence.prediction_files import write_csv
@@ -23,6 +23,7 @@ from medjax.experiment import Experiment
 from medjax.fit import fit
 from medjax.job import Job
 from medjax.judging import outputs
+from medjax.layout import Prepared
 from medjax.predictor import Predictor, load
 from medjax.report import opening
 from medjax.report.screen import Screen, Silent
@@ -40,6 +41,8 @@ def train(
     profile: bool = False,
 ) -> dict[str, Any]:
     """Train an experiment in a run folder, or continue the unfinished run that lies there; then judge it.
+
+    Several processes predict together, each on its own devices; the first one alone computes the evidence and writes it.
 
     Args:
         experiment: what to run.
@@ -71,18 +74,17 @@ def train(
     screen.say(opening.first_screen(work, workdir))
 
     state = fit(work, workdir, record, screen, began, profile)
-    if not processes.first():
-        return {}  # the first process judges, on its own devices
-    work = job.alone(work)
-
     model = Predictor(work.experiment, record, final_variables(state), state.fitted)
     plan = _freeze(work, model, workdir)
     record |= {"plan": plan.content, "plan_hash": plan.hash}
-    folder.write_json(workdir / folder.RECORD, record)
+    if processes.first():
+        folder.write_json(workdir / folder.RECORD, record)
     for split in _open_splits(work):
         _judge_development(work, model, plan, split, workdir)
     if work.experiment.evaluation.test:
         _judge_test(work, model, plan, workdir, None)
+    if not processes.first():
+        return {}
     record |= {
         "finished": facts.now(),
         "seconds": round(earlier + time.monotonic() - began, 1),
@@ -146,7 +148,7 @@ def evaluate_external(
         if target not in case:
             raise InputError(f"{name}: case '{case.get('id')}' has no '{target}', so there is nothing to compare with")
     plan = Plan(model.record["plan"])
-    found = judging.of(model.experiment.task).elsewhere(model, plan, listed)
+    found = judging.of(model.experiment.task).elsewhere(model, plan, MemorySource(listed))
     about = {**facts.about(model.experiment, model.record), "data": name, "title": f"{model.experiment.name} on {name}"}
     for key in ("missing", "duplicates", "patients", "folds"):
         about.pop(key, None)
@@ -197,22 +199,27 @@ def _freeze(work: Job, model: Predictor, run: Path) -> Plan:
         choosing = outputs.predictions(work, model, "validation")
     if settings.calibrate:
         apart = outputs.predictions(work, model, "calibration")
-        write_csv(run / folder.predictions("calibration"), apart)
+        if processes.first():
+            write_csv(run / folder.predictions("calibration"), apart)
     plan = results.freeze(work.experiment, choosing, model.record["data"]["fingerprint"], model.digest, apart)
     return judging.of(work.experiment.task).freeze(work, model, plan)
 
 
 def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
     found = judging.of(work.experiment.task).development(work, model, plan, split)
+    if not processes.first():
+        return {}
     compared = results.references(work, split, found.predictions)
     return _judge(work.experiment, plan, found, split, run, facts.about(work.experiment, model.record), compared)
 
 
 def _judge_test(work: Job, model: Predictor, plan: Plan, run: Path, command: str | None) -> dict[str, Any]:
     source, opened = open_test(work, model, plan, run, command)
-    cases = [source[i] for i in range(len(source))]
-    found = judging.of(work.experiment.task).elsewhere(model, plan, cases)
-    compared = results.references(work, "test", found.predictions, map(work.source.pipeline, cases))
+    found = judging.of(work.experiment.task).elsewhere(model, plan, source)
+    if not processes.first():
+        return {}
+    behind = Prepared(source, work.source.pipeline)
+    compared = results.references(work, "test", found.predictions, (behind[i] for i in range(len(behind))))
     about = facts.about(work.experiment, model.record)
     return _judge(work.experiment, plan, found, "test", run, about, compared, opened)
 
@@ -235,22 +242,26 @@ def _judge(
 
 def open_test(
     work: Job, model: Predictor, plan: Plan, run: Path, command: str | None = None
-) -> tuple[Source, ledger.Opening]:
-    """Open the sealed test set: the opening lies in both ledgers, on disk, before the first case can be read.
+) -> tuple[Source, ledger.Opening | None]:
+    """Open the sealed test set: the opening lies in both ledgers, on disk, before any process can read the first case.
 
     Openings are counted by the content of the test cases, across runs: beside the prepared data lies the second ledger.
+    Several processes open it together, and the first one writes that down; the others get no opening.
     """
     if not len(work.partition.test):
         raise InputError(f"{work.dataset.name} has no test set under data.splits; nothing can be opened")
     rows = work.partition.test
     split = split_fingerprint(np.asarray(work.dataset.index.fingerprint)[rows], np.full(len(rows), "test"))
-    opened = ledger.record_opening(
-        [run / folder.LEDGER, ledger.ledger_path(split)],
-        command=command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        plan=plan.hash,
-        split=split,
-        model=model.digest,
-    )
+    opened = None
+    if processes.first():
+        opened = ledger.record_opening(
+            [run / folder.LEDGER, ledger.ledger_path(split)],
+            command=command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            plan=plan.hash,
+            split=split,
+            model=model.digest,
+        )
+    processes.wait("opening of the test set")
     return test_source(work.dataset, work.partition), opened
 
 

@@ -129,10 +129,10 @@ def sweep(
         + (f", in {waves} waves of one program" if waves > 1 else ", in one program")
     )
     state = fit(work, workdir, record, screen, began)
+    cases = [model.validation for model in work.replicates]
+    values = predict.predict_all(work.programs, final_variables(state), state.fitted, job.feed(work), cases)
     if not processes.first():
         return {}
-    alone, cases = job.alone(work), [model.validation for model in work.replicates]
-    values = predict.predict_all(alone.programs, final_variables(state), state.fitted, job.feed(alone), cases)
     score = work.experiment.task.score
     scores = [
         score(metric, own, work.targets[model.validation]) for own, model in zip(values, work.replicates, strict=True)
@@ -208,4 +208,4 @@ def _with_trials(work: Job, numbers: Sequence[dict[str, np.float32]]) -> Job:
     repeated = jax.tree.map(lambda x: np.concatenate([x] * len(numbers)), work.fitted)
     each = {key: np.repeat([one[key] for one in numbers], len(work.replicates)) for key in numbers[0]}
     fitted = {**repeated, "sweep": each}
-    return job.compiled_for(work, models, fitted, work.batch)
+    return job.compiled_for(work, models, fitted)

@@ -40,7 +40,17 @@ def interrupted_after(monkeypatch, workdir, experiment, steps):
     class Killed(BaseException):
         pass
 
-    real = checkpoint.Writer.save
+    total = experiment.training.duration.steps
+    real, looped = checkpoint.Writer.save, loop.run
+
+    def looping(*arguments, hooks, **settings):
+        """Save at these steps too, instead of at every one that could be saved: a save takes its time."""
+        due = {step % total for step in steps}
+        return looped(
+            *arguments, hooks=dataclasses.replace(hooks, due=lambda step: step in due or hooks.due(step)), **settings
+        )
+
+    monkeypatch.setattr(loop, "run", looping)
     for stop in steps:
 
         def save(self, step, state, stop=stop):
@@ -70,16 +80,11 @@ def image(small):
         augment=(partial(random_affine, rotation=10.0, translation=0.1), partial(random_noise, deviation=0.05)),
         training=Training(
             duration=Duration(steps=12), batch_size=16, accumulate=2, evaluate_every=Duration(steps=4), select="auroc",
-            ema=0.9, log_every=3, save_grid=2, save_seconds=0.0,
+            ema=0.9, log_every=3, save_grid=2,
         ),
         replicates=Replicates(seeds=3, together=2),
         evaluation=Evaluation(threshold="sensitivity>=.9", resamples=100),
     )  # fmt: skip
-
-
-@pytest.fixture
-def table(small):
-    return dataclasses.replace(small, training=dataclasses.replace(small.training, save_seconds=0.0))
 
 
 TRAINED = {}
@@ -99,7 +104,7 @@ def whole(tmp_path_factory):
     return trained
 
 
-@pytest.mark.parametrize(("family", "stops"), [("table", (4, 20)), ("image", (6, 16))])
+@pytest.mark.parametrize(("family", "stops"), [("small", (4, 20)), ("image", (6, 16))])
 def test_an_interrupted_run_ends_bit_identical(family, stops, request, whole, tmp_path, monkeypatch):
     if family == "image":
         request.getfixturevalue("medjax_data")
@@ -234,27 +239,27 @@ def steps(work: job.Job, count: int):
     return jax.tree.map(lambda x: np.array(x)[: len(work.replicates)], jax.device_get(state.variables["params"]))
 
 
-@pytest.mark.parametrize(("devices", "mesh"), [(2, Mesh()), (4, Mesh(replicate=2)), (8, Mesh(replicate=1))])
-def test_the_first_float32_steps_agree_on_any_number_of_devices(small, devices, mesh):
-    experiment = dataclasses.replace(small, training=dataclasses.replace(small.training, mesh=mesh))
+def test_the_first_float32_steps_agree_on_any_number_of_devices(small):
     one = steps(job.build(small, devices=jax.devices()[:1]), 3)
-    many = steps(job.build(experiment, devices=jax.devices()[:devices]), 3)
-    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6, rtol=0), one, many)
+    for devices, mesh in ((2, Mesh()), (4, Mesh(replicate=2)), (8, Mesh(replicate=1))):
+        experiment = dataclasses.replace(small, training=dataclasses.replace(small.training, mesh=mesh))
+        many = steps(job.build(experiment, devices=jax.devices()[:devices]), 3)
+        jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6, rtol=0), one, many)
 
 
 def test_float64_trajectories_agree_on_any_number_of_devices(small, monkeypatch):
-    """200 steps with dropout, to 1e-10: in double precision nothing parts chaotically so far."""
+    """50 steps with dropout, to 1e-10: in double precision nothing parts chaotically (benchmarks/agreement.py: 200)."""
     monkeypatch.setattr("medjax.training.mesh.LEAST_SHARDED", 1)  # these parameters are few
     with jax.enable_x64(True):
         experiment = dataclasses.replace(
             small, model=Perceptron(hidden=(16, 16), dropout=0.1, dtype="float64"),
-            training=Training(duration=Duration(steps=200), batch_size=16), replicates=Replicates(seeds=1),
+            training=Training(duration=Duration(steps=50), batch_size=16), replicates=Replicates(seeds=1),
         )  # fmt: skip
         results = []
-        for data, fsdp in ((1, 1), (2, 1), (2, 2), (1, 8)):
+        for data, fsdp in ((1, 1), (2, 2), (1, 8)):
             mesh = Mesh(replicate=1, data=data, fsdp=fsdp)
             own = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, mesh=mesh))
-            results.append(steps(job.build(own, devices=jax.devices()[: data * fsdp]), 200))
+            results.append(steps(job.build(own, devices=jax.devices()[: data * fsdp]), 50))
     assert jax.tree.leaves(results[0])[0].dtype == np.float64
     for other in results[1:]:
         jax.tree.map(partial(np.testing.assert_allclose, atol=1e-10, rtol=0), results[0], other)
@@ -266,15 +271,12 @@ def test_one_checkpoint_gives_the_same_probabilities_on_any_number_of_devices(sm
 
     workdir, _ = whole(small)  # on all eight devices
     results = []
-    for devices in (1, 2, 4, 8):
+    for devices, batch in ((1, 256), (2, 256), (4, 30), (8, 30)):  # 284 and 285 cases: the last batch is uneven
         work = job.build(small, devices=jax.devices()[:devices])
         _, state, _ = final_state(workdir, work)
         cases = [model.held_out for model in work.replicates]
-        for batch in (7, 256):  # 284 and 285 cases: the last batch is uneven
-            values = predict.predict_all(
-                work.programs, final_variables(state), state.fitted, job.feed(work), cases, batch
-            )
-            results.append(np.concatenate(values))
+        values = predict.predict_all(work.programs, final_variables(state), state.fitted, job.feed(work), cases, batch)
+        results.append(np.concatenate(values))
     assert len(results[0]) == 2 * 569
     for other in results[1:]:
         np.testing.assert_allclose(results[0], other, atol=1e-6, rtol=0)
@@ -388,7 +390,8 @@ def test_training_never_reads_the_test_set_and_each_opening_is_written_first(ima
     # Prepared and indexed as well: that once reads every case, to find duplicates.
     other = shutil.copytree(whole(image)[0], tmp_path / "other")
     monkeypatch.setattr(TfdsSource, "__getitem__", spy)
-    run.train(config.override(image, ["seed=1"]), tmp_path / "run", screen=Silent())
+    # One wave of the two: the program is that of the run before.
+    run.train(config.override(image, ["seed=1", "replicates.seeds=2"]), tmp_path / "run", screen=Silent())
     run.evaluate(tmp_path / "run", "validation")
     assert read == []
     first = run.evaluate(tmp_path / "run", "test", command="first look")
@@ -466,15 +469,15 @@ def test_a_wrong_case_is_refused_by_its_id(small, whole):
         model.predict([])
 
 
-def test_a_corrupt_last_checkpoint_falls_back_and_says_so(table, whole, tmp_path):
-    shutil.copytree(whole(table)[0], tmp_path / "run")
+def test_a_corrupt_last_checkpoint_falls_back_and_says_so(small, whole, tmp_path):
+    shutil.copytree(whole(small)[0], tmp_path / "run")
     newest = tmp_path / "run/checkpoints/24"
     path = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(bytes(content))
     model = run.load(tmp_path / "run")
-    assert "falling back to checkpoints/20" in model.warnings[0]
+    assert "falling back to checkpoints/12" in model.warnings[0]
     assert "not the ones" in model.warnings[1]
 
 

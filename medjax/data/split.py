@@ -7,7 +7,7 @@ and freezing it in the configuration.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -177,16 +177,17 @@ def assign_left_out(
     return fold.astype(np.int64), names.tolist()
 
 
-def uniform(salt: int, name: str, group: str) -> float:
-    """Draw a patient's number in [0, 1): BLAKE2b of the salt, the purpose and the patient, 53 bits of it.
+def uniform(salt: int, name: str, groups: Iterable[str]) -> Float[np.ndarray, " groups"]:
+    """Draw each patient's number in [0, 1): BLAKE2b of the salt, the purpose and the patient, 53 bits of it.
 
     Args:
         salt: the frozen choice of the configuration.
         name: the purpose ("split", "fold", ...), so that two purposes draw independently.
-        group: the patient.
+        groups: the patients.
     """
-    digest = hashlib.blake2b(f"{salt}\0{name}\0{group}".encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+    texts = (f"{salt}\0{name}\0{group}".encode() for group in groups)
+    digests = b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in texts)
+    return (np.frombuffer(digests, ">u8") >> 11) * 2.0**-53
 
 
 def assign_splits(
@@ -315,7 +316,7 @@ def split_fingerprint(
 
 def _draws(groups: Sequence[str] | np.ndarray, name: str, salt: int) -> np.ndarray:
     patients, of_case = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    return np.array([uniform(salt, name, str(group)) for group in patients], dtype=np.float64)[of_case]
+    return uniform(salt, name, patients.tolist())[of_case]
 
 
 def _planned(spec: HashedSplit | Folds) -> dict[str | int, float]:

@@ -150,7 +150,7 @@ def calibration_part(
     if not 0 < share < 1:
         raise InputError(f"calibration part: share is {share}; it must lie between 0 and 1")
     patients, of_case = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    kept = np.array([uniform(salt, "calibration", str(name)) < share for name in patients], dtype=bool)[of_case]
+    kept = (uniform(salt, "calibration", map(str, patients)) < share)[of_case]
     if kept.all() or not kept.any():
         raise InputError(
             f"calibration part: {len(patients)} patients cannot be divided at share {share}; change the salt"

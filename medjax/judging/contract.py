@@ -1,11 +1,14 @@
-"""What judging a run is made of, whatever its task: the three things in which kinds of tasks differ."""
+"""What judging a run is made of, whatever its task: the three things in which kinds of tasks differ.
 
-from collections.abc import Callable, Sequence
+The processes of a run call each of them together, and each gets the whole of what was found.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medjax.data.case import Case
+from medjax.data.source import Source
 from medjax.evidence.predictions import Predictions
 from medjax.job import Job
 from medjax.predictor import Predictor
@@ -39,4 +42,4 @@ class Judging:
 
     freeze: Callable[[Job, Predictor, Plan], Plan]
     development: Callable[[Job, Predictor, Plan, str], Found]
-    elsewhere: Callable[[Predictor, Plan, Sequence[Case]], Found]
+    elsewhere: Callable[[Predictor, Plan, Source], Found]

@@ -1,6 +1,7 @@
 """Judging masks: every case on its own grid, class by class, with the components that the plan says."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from medjax import folder, results
 from medjax.data.case import Case, attributes
+from medjax.data.source import Source, Subset
 from medjax.evidence.predictions import Predictions
 from medjax.job import Job
 from medjax.judging.contract import Found, Judging
@@ -18,6 +20,30 @@ from medjax.report import overlays
 from medjax.results import Plan
 from medjax.segmentation.label_maps import write_maps
 from medjax.segmentation.segmenter import Segmenter, choose_components, load_largest
+from medjax.training import processes
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is kept of a segmented case, and sent from process to process.
+
+    Attributes:
+        id: of the case.
+        group: its patient.
+        attributes: whatever else is told of it.
+        labels: the label map of all models together.
+        single: `measured`, of each model's label map.
+        together: `measured`, of `labels`.
+        truth: the true volume of every class but the background.
+    """
+
+    id: str
+    group: str
+    attributes: dict[str, Any]
+    labels: UInt8[np.ndarray, "*space"]
+    single: Float[np.ndarray, "members outputs"]
+    together: Float[np.ndarray, " outputs"]
+    truth: Float[np.ndarray, " classes"]
 
 
 def _freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
@@ -33,7 +59,7 @@ def _freeze(work: Job, model: Predictor, plan: Plan) -> Plan:
         segmenter, chosen = Segmenter(model, {}), {}
         for fold in folds:
             members = [k for k, one in enumerate(work.replicates) if one.fold == fold]
-            cases = [work.source.source[int(i)] for i in work.replicates[members[0]].validation]
+            cases = Subset(work.source.source, work.replicates[members[0]].validation)
             chosen[fold] = choose_components(segmenter, fold, members, cases, task.target)
     else:
         chosen = dict.fromkeys(folds, everything if task.components == "largest" else ())
@@ -44,49 +70,67 @@ def _development(work: Job, model: Predictor, plan: Plan, split: str) -> Found:
     """Segment the validation cases, or every case by the models of the fold that held it out."""
     place = {(one.seed_number, one.fold): number for number, one in enumerate(work.replicates)}
     seeds = results.complete_seeds(work.replicates)
-    cases, folds, members = [], [], {}
+    rows, folds, members = [], [], {}
     for fold in sorted({one.fold for one in work.replicates}):
         members[fold] = [place[seed, fold] for seed in seeds]
         first = work.replicates[members[fold][0]]
         own = first.held_out if split == "out_of_fold" else first.validation
-        cases += [work.source.source[int(i)] for i in own]
+        rows += own.tolist()
         folds += [fold] * len(own)
-    return _segmented(model, plan, cases, folds, members)
+    return _segmented(model, plan, Subset(work.source.source, np.array(rows)), folds, members)
 
 
-def _elsewhere(model: Predictor, plan: Plan, cases: Sequence[Case]) -> Found:
+def _elsewhere(model: Predictor, plan: Plan, cases: Source) -> Found:
     """Segment cases that belong to no fold, by all replicates."""
     return _segmented(model, plan, cases, [-1] * len(cases), {-1: list(range(len(model.record["replicates"])))})
 
 
 def _segmented(
-    model: Predictor, plan: Plan, cases: Sequence[Case], folds: Sequence[int], members: dict[int, list[int]]
+    model: Predictor, plan: Plan, cases: Source, folds: Sequence[int], members: dict[int, list[int]]
 ) -> Found:
-    """Segment and measure every case by the mean of the models of its fold, and by each of them."""
+    """Segment and measure every case by the mean of the models of its fold, and by each of them.
+
+    A case is read where it is segmented: of several processes each reads and holds its share.
+    """
     task: Any = model.experiment.task
     segmenter = Segmenter(model, load_largest(plan.content))
-    maps, single = [], []
-    for case, fold in zip(cases, folds, strict=True):
-        own = segmenter.probabilities(case, members[fold])
-        maps.append(segmenter.labels(np.mean(own, axis=0), fold))
-        single.append([measured(task, case, segmenter.labels(one, fold)) for one in own])
-    predictions = _predictions(model, cases, maps, np.array(single).swapaxes(0, 1), folds, members)
-    pictures = _pictures(model.experiment, predictions, cases, maps)
+    judged = processes.divided(lambda k: _judged(segmenter, cases[k], folds[k], members[folds[k]]), len(folds))
+    predictions = _predictions(model, judged, folds, members)
+    maps = [one.labels for one in judged]
 
     def keep(run: Path, name: str) -> None:
         write_maps(run / folder.label_maps(name), predictions.id.tolist(), maps)
+        pictures = _pictures(model.experiment, predictions, cases, maps)
         overlays.write(run / overlays.path_of(name), predictions.classes, pictures)
 
     kept = any(segmenter.largest.values())
     return Found(predictions, {"components": _told(segmenter.largest, task.classes)} if kept else {}, keep)
 
 
+def _judged(segmenter: Segmenter, case: Case, fold: int, members: Sequence[int]) -> _Judged:
+    """Segment and measure one case."""
+    task: Any = segmenter.model.experiment.task
+    own = segmenter.probabilities(case, members)
+    labels = segmenter.labels(np.mean(own, axis=0), fold)
+    single = [measured(task, case, segmenter.labels(one, fold)) for one in own]
+    truth, spacing = np.asarray(case[task.target]), _spacing(case, task.target)
+    return _Judged(
+        id=case["id"],
+        group=case.get("group", case["id"]),
+        attributes=attributes(case),
+        labels=labels,
+        single=np.array(single),
+        together=measured(task, case, labels) if len(own) > 1 else single[0],
+        truth=np.array([volume(truth == number, spacing) for number in range(1, len(task.classes))]),
+    )
+
+
 def _pictures(
-    experiment: Any, predictions: Predictions, cases: Sequence[Case], maps: Sequence[UInt8[np.ndarray, "*space"]]
+    experiment: Any, predictions: Predictions, cases: Source, maps: Sequence[UInt8[np.ndarray, "*space"]]
 ) -> list[overlays.Overlay]:
     """Cut the slices that a report shows: of the worst, the middle and the best cases."""
     (key,), target = experiment.data.inputs, experiment.task.target
-    place = {case["id"]: number for number, case in enumerate(cases)}
+    place = {name: number for number, name in enumerate(predictions.id.tolist())}
     found = []
     for rank, name in overlays.chosen(predictions):
         case, own = cases[place[name]], maps[place[name]]
@@ -106,37 +150,27 @@ def measured(task: Any, case: Case, found: UInt8[np.ndarray, "*space"]) -> Float
 
 def _predictions(
     model: Predictor,
-    cases: Sequence[Case],
-    maps: Sequence[UInt8[np.ndarray, "*space"]],
-    single: Float[np.ndarray, "members cases outputs"],
+    judged: Sequence[_Judged],
     folds: Sequence[int],
     members: dict[int, list[int]],
 ) -> Predictions:
-    """Put together what the models say of cases, each alone (`single`) and, where there are several, together (`maps`)."""
-    task: Any = model.experiment.task
-    replicates, classes, together = model.record["replicates"], len(task.classes), None
-    if len(single) > 1:
-        together = np.stack([measured(task, case, one) for case, one in zip(cases, maps, strict=True)])
-    volumes = [
-        [volume(np.asarray(case[task.target]) == number, _spacing(case, task.target)) for number in range(1, classes)]
-        for case in cases
-    ]
+    """Put together what the models say of cases, each alone and, where there are several, together."""
+    replicates, single = model.record["replicates"], np.stack([one.single for one in judged], axis=1)
     numbers = np.array([[replicates[place]["number"] for place in members[fold]] for fold in folds]).T
-    told = [attributes(case) for case in cases]
-    names = dict.fromkeys(key for row in told for key in row)
+    names = dict.fromkeys(key for one in judged for key in one.attributes)
     return Predictions(
-        id=np.array([case["id"] for case in cases]),
-        group=np.array([case.get("group", case["id"]) for case in cases]),
-        target=np.array(volumes),
+        id=np.array([one.id for one in judged]),
+        group=np.array([one.group for one in judged]),
+        target=np.array([one.truth for one in judged]),
         values=single,
-        pooled=together,
+        pooled=np.stack([one.together for one in judged]) if len(single) > 1 else None,
         replicate=numbers if len(members) > 1 else numbers[:, 0],
         seed=np.array([replicates[place]["seed_number"] for place in members[folds[0]]]),
         fold=np.array(folds),
         kind="segmentation",
-        classes=task.classes[1:],
+        classes=model.experiment.task.classes[1:],
         measures=MEASURES,
-        attributes={key: np.array([row.get(key, "") for row in told]) for key in names},
+        attributes={key: np.array([one.attributes.get(key, "") for one in judged]) for key in names},
     )
 
 

@@ -1,9 +1,7 @@
 """Judging the outputs of models as they are: probabilities, values, risks and curves, one row a case."""
 
-from collections.abc import Sequence
-
 from medjax import job, predict, results
-from medjax.data.case import Case
+from medjax.data.source import Source
 from medjax.evidence.predictions import Predictions
 from medjax.job import Job
 from medjax.judging.contract import Found, Judging
@@ -26,9 +24,9 @@ def _development(work: Job, model: Predictor, plan: Plan, split: str) -> Found:
     return Found(predictions(work, model, split))
 
 
-def _elsewhere(model: Predictor, plan: Plan, cases: Sequence[Case]) -> Found:
+def _elsewhere(model: Predictor, plan: Plan, cases: Source) -> Found:
     del plan
-    return Found(model.predict(cases))
+    return Found(model.predict([cases[i] for i in range(len(cases))]))
 
 
 JUDGING = Judging(freeze=lambda work, model, plan: plan, development=_development, elsewhere=_elsewhere)

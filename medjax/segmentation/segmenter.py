@@ -10,9 +10,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from medjax.data.case import Case, check_case, check_shape
+from medjax.data.source import Source
 from medjax.errors import InputError
 from medjax.predictor import Predictor, shapes
 from medjax.segmentation import sliding
+from medjax.training import processes
+from medjax.training.mesh import spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +39,11 @@ class Segmenter:
 
     @cached_property
     def placed(self) -> list[tuple[Any, Any]]:
-        """Variables and fitted values of every replicate, on the device once."""
-        own = self.model.variables, self.model.fitted
+        """Variables and fitted values of every replicate, whole on each of this process's devices, once."""
+        own, whole = (self.model.variables, self.model.fitted), spread(sliding.devices())
         return [
-            jax.device_put(jax.tree.map(lambda x, k=k: x[k], own)) for k in range(len(self.model.record["replicates"]))
+            jax.device_put(jax.tree.map(lambda x, k=k: x[k], own), whole)
+            for k in range(len(self.model.record["replicates"]))
         ]
 
     def probabilities(self, case: Case, members: Sequence[int]) -> list[Float[np.ndarray, "*space classes"]]:
@@ -122,9 +126,11 @@ def dice(found: UInt8[np.ndarray, "*space"], truth: np.ndarray, number: int) -> 
 
 
 def choose_components(
-    segmenter: Segmenter, fold: int, members: Sequence[int], cases: Sequence[Case], target: str
+    segmenter: Segmenter, fold: int, members: Sequence[int], cases: Source, target: str
 ) -> tuple[int, ...]:
     """Choose the classes of which only the largest component is kept: where the mean Dice of these cases is better.
+
+    Several processes choose together, each looking at some of the cases.
 
     Args:
         segmenter: that keeps all components.
@@ -136,15 +142,19 @@ def choose_components(
     Raises:
         InputError: there is no case to choose on.
     """
-    if not cases:
+    if not len(cases):
         raise InputError(
             "task.components 'choose' needs validation cases; in cross-validation set data.splits.hold_back above 0"
         )
     count = len(segmenter.model.experiment.task.classes)
-    gains = np.zeros((len(cases), count))
-    for row, case in enumerate(cases):
+
+    def gains(place: int) -> list[float]:
+        case = cases[place]
         found = segmenter.labels(np.mean(segmenter.probabilities(case, members), axis=0), fold)
-        for number in range(1, count):
-            after = keep_largest(found, (number,))
-            gains[row, number] = dice(after, case[target], number) - dice(found, case[target], number)
-    return tuple(int(number) for number in np.flatnonzero(gains.mean(axis=0) > 0))
+        return [
+            dice(keep_largest(found, (number,)), case[target], number) - dice(found, case[target], number)
+            for number in range(1, count)
+        ]
+
+    mean = np.mean(processes.divided(gains, len(cases)), axis=0)
+    return tuple(number for number, gain in enumerate(mean.tolist(), start=1) if gain > 0)

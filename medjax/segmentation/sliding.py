@@ -1,4 +1,7 @@
-"""Sliding windows: a case of any size predicted through one compiled window, overlapping ones averaged with a Gaussian."""
+"""Sliding windows: a case of any size predicted through one compiled window, overlapping ones averaged with a Gaussian.
+
+Each call lays its windows over the devices of this process; several processes divide the cases (`processes.divided`).
+"""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -9,8 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from medjax.experiment import Experiment
+from medjax.experiment import Experiment, Mesh
 from medjax.models.convolution import compiler_options
+from medjax.training import mesh as meshes
 from medjax.training.step import model_inputs
 
 
@@ -23,7 +27,7 @@ class Window:
         shape: of the window in space.
         overlap: of neighbouring windows, as a share of their side.
         flips: axes along which everything is also predicted mirrored.
-        batch: windows in one call.
+        batch: windows in one call, on all devices together.
         predict: (variables, fitted, {key: windows}) -> probabilities (batch, space, classes).
     """
 
@@ -33,6 +37,11 @@ class Window:
     flips: tuple[int, ...]
     batch: int
     predict: Callable
+
+
+def devices() -> jax.sharding.Mesh:
+    """Return the mesh of the windows: all devices of this process, along `data`."""
+    return meshes.make(Mesh(), 1, None, jax.local_devices())
 
 
 def build(experiment: Experiment, canvas: Sequence[int]) -> Window:
@@ -49,11 +58,14 @@ def build(experiment: Experiment, canvas: Sequence[int]) -> Window:
         outputs: Any = experiment.model.apply(variables, *model_inputs(experiment, fitted, batch), train=False)
         return task.predict(outputs, fitted)
 
-    # A CPU gains nothing from several windows at once, and the last batch would be padded.
+    # A CPU gains nothing from several windows on a device at once, and the last batch would be padded.
     size = experiment.training.batch_size
     alone = jax.default_backend() == "cpu" or isinstance(size, str)
-    batch = 1 if alone else int(size) // experiment.training.accumulate
-    compiled = jax.jit(predict, compiler_options=compiler_options())
+    each = 1 if alone else int(size) // experiment.training.accumulate
+    mesh = devices()
+    whole, cases = meshes.spread(mesh), meshes.spread(mesh, meshes.CASES)
+    compiled = jax.jit(predict, in_shardings=(whole, whole, cases), compiler_options=compiler_options())
+    batch = each * meshes.rows(mesh)
     return Window(key, tuple(task.patch or canvas), float(task.overlap), tuple(task.flips), batch, compiled)
 
 

@@ -7,9 +7,10 @@ signals differ between processes: what they decide, `any_of` makes one decision.
 
 import contextlib
 import os
+import pickle
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ from medjax.errors import InputError
 
 LOST = 3  # exit code of a process whose run ended because another process did
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
-JUDGING = 24 * 3600  # seconds that the others wait at the end for the first process, which judges the run
+JUDGING = 24 * 3600  # seconds that the others wait at the end for the first process, which computes all intervals
 TRANSPORT = re.compile("gloo|nccl|coordination service|connection (reset|closed|refused)", re.IGNORECASE)
 ENVIRONMENT = ("MEDJAX_COORDINATOR", "MEDJAX_PROCESSES", "MEDJAX_PROCESS")
 
@@ -92,6 +93,26 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     if jax.process_count() == 1:
         return flags
     return tuple(bool(flag) for flag in multihost_utils.process_allgather(np.array(flags)).any(axis=0))
+
+
+def divided(function: Callable[[int], Any], count: int) -> list[Any]:
+    """Return what a function gives for 0 to `count` - 1: each number's by one process, and then known to all of them.
+
+    Args:
+        function: of a number; it computes on this process's own devices, and what it returns can be pickled.
+        count: equal in all processes, which call this at the same point.
+    """
+    own = [function(number) for number in range(jax.process_index(), count, jax.process_count())]
+    if jax.process_count() == 1 or not count:
+        return own
+    parts = [np.frombuffer(pickle.dumps(one), np.uint8) for one in own]
+    parts += [np.empty(0, np.uint8)] * (-(-count // jax.process_count()) - len(parts))
+    lengths = multihost_utils.process_allgather(np.array([len(part) for part in parts]))  # (processes, rounds)
+    found = []
+    for part, sizes in zip(parts, lengths.T, strict=True):  # one after the other: never all of them on the devices
+        every = multihost_utils.process_allgather(np.pad(part, (0, lengths.max() - len(part))))
+        found += [pickle.loads(text[:size].tobytes()) for text, size in zip(every, sizes, strict=True) if size]
+    return found
 
 
 def check_equal(digest: str, what: str) -> None:

@@ -70,7 +70,7 @@ def build(
         total_steps: the length of training.
         patience: steps without a better validation after which a replicate stops.
         batch: cases a step and replicate; None where nothing is trained.
-        devices: default all; where nothing is trained, those of this process.
+        devices: default all.
     """
     inputs = model_input_shapes(experiment, shapes)
     start = partial(initialise, experiment, inputs, total_steps)
@@ -79,8 +79,8 @@ def build(
     example["index"] = jax.ShapeDtypeStruct((1,), np.int32)
     convolutions = has_convolutions(partial(predict_step, experiment), state.variables, state.fitted, example)
     settings = experiment.training.mesh
-    if batch is None:  # what is not trained runs on this process's devices, however many the training had
-        settings, devices = Mesh(), devices or jax.local_devices()
+    if batch is None:  # what is not trained runs on all devices that are here, however many the training had
+        settings = Mesh()
     platform = (devices or jax.devices())[0].platform
     together = experiment.replicates.together or default_together(count, convolutions, platform)
     micro = None if batch is None else batch // experiment.training.accumulate

@@ -1,6 +1,7 @@
 """A run that segments, from training to judged and written label maps; with a model that compiles in a moment."""
 
 import sys
+from pathlib import Path
 
 import jax
 import nibabel
@@ -16,50 +17,7 @@ from medjax.report.table import results_table
 from medjax.segmentation.label_maps import read_maps
 from medjax.segmentation.segmenter import Segmenter, load_largest
 
-TINY = """
-from functools import partial
-
-import flax.linen as nn
-
-from medjax.data.origins.phantom import Phantom
-from medjax.data.split import Folds
-from medjax.experiment import Data, Duration, Evaluation, Experiment, Mesh, Optimizer, Replicates, Training
-from medjax.preprocess import rescale
-from medjax.tasks import Segmentation
-
-
-class Pixel(nn.Module):
-    outputs: int = 0
-
-    @nn.compact
-    def __call__(self, x, *, train: bool):
-        return nn.Dense(self.outputs)(x)
-
-
-experiment = Experiment(
-    name="tiny",
-    data=Data(
-        name="tiny_segmentation",
-        origin=Phantom(patients=12, size=(32, 32), scans_per_patient=(1, 1), contrast=12, prevalence=0.7),
-        inputs=("image",),
-        splits=Folds(count=2, hold_back=0.3),
-    ),
-    task=Segmentation(classes=("background", "lesion"), patch=(16, 24), components="choose"),
-    model=Pixel(),
-    preprocess=(partial(rescale, low=0.0, high=255.0),),
-    standardise=("image",),
-    optimizer=Optimizer(learning_rate=0.1),
-    training=Training(
-        duration=Duration(steps=6),
-        batch_size=2,
-        evaluate_every=Duration(steps=3),
-        select="dice",
-        mesh=Mesh(replicate=1, data=1),
-    ),
-    replicates=Replicates(seeds=2),
-    evaluation=Evaluation(primary="dice", resamples=100),
-)
-"""
+TINY = Path(__file__).with_name("one_pixel.py")
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +33,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         patch.setattr(masks, "choose_components", choose)
-        (path.parent / "tiny.py").write_text(TINY)
-        results = run.train(config.load_experiment(path.parent / "tiny.py"), path)["out_of_fold"]
+        results = run.train(config.load_experiment(TINY), path)["out_of_fold"]
     return path, results, seen
 
 
@@ -100,7 +57,7 @@ def test_every_case_is_judged_once_on_its_own_grid_and_its_label_map_is_kept(tra
 
 def test_the_models_of_a_fold_are_judged_together_and_each_alone(trained):
     path, results, _ = trained
-    table, model = read_csv(path / folder.predictions("out_of_fold")), run.load(path, path.parent / "tiny.py")
+    table, model = read_csv(path / folder.predictions("out_of_fold")), run.load(path, TINY)
     assert table.seed.tolist() == [0, 1]
     assert {tuple(own) for own in table.replicate.T.tolist()} == {(0, 2), (1, 3)}  # seed-major, by fold
     single = table.values[..., table.measures.index("dice")].mean(1)
@@ -121,6 +78,16 @@ def test_the_models_of_a_fold_are_judged_together_and_each_alone(trained):
     np.testing.assert_allclose(table.pooled[place], masks.measured(model.experiment.task, case, together))
 
 
+def test_windows_lie_over_all_devices(trained):
+    segmenter = Segmenter(run.load(trained[0], TINY), {})
+    window = segmenter.window
+    assert window.batch == len(jax.local_devices()) > 1
+    images = np.random.default_rng(0).random((window.batch, *window.shape, 1)).astype(np.float32)
+    found = window.predict(*segmenter.placed[0], {"image": images})
+    assert found.sharding.device_set == set(jax.local_devices())
+    assert not found.sharding.is_fully_replicated
+
+
 def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is_judged_on(trained):
     path, _, seen = trained
     table = read_csv(path / folder.predictions("out_of_fold"))
@@ -132,8 +99,8 @@ def test_components_are_chosen_on_cases_that_the_fold_neither_learns_from_nor_is
 
 def test_the_same_run_judged_again_gives_the_same_and_new_images_the_mean_of_all_folds(trained):
     path, results, _ = trained
-    assert run.evaluate(path, config_file=path.parent / "tiny.py")["metrics"] == results["metrics"]
-    model = run.load(path, path.parent / "tiny.py")
+    assert run.evaluate(path, config_file=TINY)["metrics"] == results["metrics"]
+    model = run.load(path, TINY)
     segmenter = Segmenter(model, load_largest(model.record["plan"]))
     image = (
         np.random.default_rng(0).integers(0, 255, (20, 37, 1)).astype(np.uint8)
@@ -162,7 +129,7 @@ def elsewhere(path, masks=True, size=(20, 30), value=1, count=10):
 
 def evaluated(trained, data, monkeypatch):
     path, _, _ = trained
-    words = ["medjax", "evaluate", str(path), "--data", str(data), "--config", str(path.parent / "tiny.py")]
+    words = ["medjax", "evaluate", str(path), "--data", str(data), "--config", str(TINY)]
     monkeypatch.setattr(sys, "argv", words)
     return cli.main()
 

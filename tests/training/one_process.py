@@ -1,18 +1,23 @@
 """One process of a run, for the tests: trains as `train.py` does, and kills itself where it is told to.
 
-Arguments, as one JSON object: coordinator, processes, process, workdir, mesh (replicate, data, fsdp), and `dies`: null,
-"step" (in the middle of the 12th step) or "save" (in the middle of the second save).
+Arguments, as one JSON object: coordinator, processes, process, workdir, mesh (replicate, data, fsdp), `dies`: null, "step"
+(in the middle of the 12th step), "save" (in the middle of the second save) or "judge" (before its part of the judging),
+and `sealed`: whether to train, instead of one run in cross-validation, two that open a test set, "table" and "masks".
 """
 
+import dataclasses
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 from medjax import config, job, run
 from medjax.cli import guarded
+from medjax.data import ledger
+from medjax.data.split import HashedSplit
 from medjax.experiment import Experiment
 from medjax.report.screen import Silent
 from medjax.training import checkpoint, mesh, processes
@@ -59,6 +64,46 @@ def die_at_save(number: int) -> None:
     checkpoint.ocp.save = saved
 
 
+def die_at_judging() -> None:
+    """Die when the others predict."""
+    run._judge_development = lambda *arguments: die()
+
+
+def watch_the_seal(workdir: Path) -> None:
+    """Take long to write an opening down, and refuse to give test cases before it lies in the run's ledger."""
+    opening, source, openings = ledger.record_opening, run.test_source, iter((1, 2))
+
+    def slow(*arguments, **settings):
+        time.sleep(0.5)
+        return opening(*arguments, **settings)
+
+    def watched(*arguments):
+        assert len(list(workdir.glob("*/test_ledger.json"))) == next(openings)
+        return source(*arguments)
+
+    ledger.record_opening, run.test_source = slow, watched
+
+
+def sealed(replicate: int, data: int, fsdp: int) -> dict[str, Experiment]:
+    """A run on a table and one that segments, with validation cases that choose and a test set that is opened."""
+    table = config.override(
+        experiment(replicate, data, fsdp),
+        ["replicates.only=[]", "replicates.seeds=2", "evaluation.threshold=youden", "training.duration.steps=8"],
+    )
+    masks = config.override(
+        config.load_experiment(ROOT / "tests/judging/one_pixel.py"),
+        [f"training.mesh.data={data * fsdp}", "data.origin.patients=20", "evaluation.resamples=20"],
+    )
+    return {
+        name: dataclasses.replace(
+            one,
+            data=dataclasses.replace(one.data, splits=HashedSplit(0.6, 0.2, 0.2)),
+            evaluation=dataclasses.replace(one.evaluation, test=True),
+        )
+        for name, one in (("table", table), ("masks", masks))
+    }
+
+
 def experiment(replicate: int, data: int, fsdp: int) -> Experiment:
     """Two folds of a small network, 24 steps, saved every fourth."""
     return config.override(
@@ -81,10 +126,18 @@ def main() -> int:
         die_at_step(12)
     elif told["dies"] == "save":
         die_at_save(2)
+    elif told["dies"] == "judge":
+        die_at_judging()
 
     def verb(arguments: SimpleNamespace) -> None:
         processes.start(told["coordinator"], told["processes"], told["process"])
-        run.train(experiment(*told["mesh"]), told["workdir"], screen=Silent())
+        workdir = Path(told["workdir"])
+        if not told["sealed"]:
+            run.train(experiment(*told["mesh"]), workdir, screen=Silent())
+            return
+        watch_the_seal(workdir)
+        for name, one in sealed(*told["mesh"]).items():
+            run.train(one, workdir / name, screen=Silent())
 
     return guarded(verb, SimpleNamespace())
 

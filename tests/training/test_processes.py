@@ -7,12 +7,17 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
+from medjax import run
 from medjax.errors import InputError
+from medjax.evidence.prediction_files import read_csv
+from medjax.folder import predictions
 from medjax.training import checkpoint, processes
 
 CHILD = Path(__file__).with_name("one_process.py")
+ONE_PIXEL = Path(__file__).parent.parent / "judging" / "one_pixel.py"
 BOUND = 120  # seconds after a death in which the last process must have ended; a heartbeat counts as missed after 30
 
 
@@ -22,12 +27,20 @@ def digest(workdir: Path) -> str:
     return checkpoint.ocp.metadata(str(workdir / "checkpoints" / str(step))).custom_metadata["digest"]
 
 
-def train(workdir: Path, count: int, shape: tuple[int, int, int], devices: int = 1, victim: int = -1, dies=None):
+def train(
+    workdir: Path, count: int, shape: tuple[int, int, int], devices: int = 1, victim: int = -1, dies=None, **more
+):
     """Start the processes of a run and return (exit code, standard error) of each when all have ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    told = {"coordinator": coordinator, "processes": count, "workdir": str(workdir), "mesh": shape}
+    told = {
+        "coordinator": coordinator,
+        "processes": count,
+        "workdir": str(workdir),
+        "mesh": shape,
+        "sealed": False,
+    } | more
     if count == 1:
         told["coordinator"] = None
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
@@ -53,14 +66,36 @@ def succeeded(ended) -> bool:
     return True
 
 
-def test_two_processes_train_one_run_and_one_of_them_writes_it(tmp_path):
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Runs on a table and on masks that two processes trained and judged: the folder that holds them."""
+    folder = tmp_path_factory.mktemp("processes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDJAX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        assert succeeded(train(folder, 2, (1, 1, 2), sealed=True))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["table", "masks"])
+def test_two_processes_train_one_run_and_one_of_them_writes_it(two, name):
     """Parameters over `fsdp`, which lies across the processes; every save checks that the processes agree bit by bit."""
-    assert succeeded(train(tmp_path / "two", 2, (1, 1, 2)))
-    found = {str(p.relative_to(tmp_path / "two")) for p in (tmp_path / "two").rglob("*.[cj]s*")}
-    assert {"record.json", "predictions/out_of_fold.csv", "evaluation/out_of_fold.json", "metrics.jsonl"} <= found
-    assert len(list((tmp_path / "two").glob("events*"))) == 1
-    lines = [json.loads(line)["step"] for line in (tmp_path / "two/metrics.jsonl").read_text().splitlines()]
-    assert len(lines) == len(set(lines))
+    found = {str(p.relative_to(two / name)) for p in (two / name).rglob("*.[cj]s*")}
+    assert {"record.json", "predictions/test.csv", "evaluation/test.json", "metrics.jsonl"} <= found
+    assert len(list((two / name).glob("events*"))) == 1
+    lines = [json.loads(line)["step"] for line in (two / name / "metrics.jsonl").read_text().splitlines()]
+    assert lines == sorted(lines)
+    assert len(json.loads((two / name / "test_ledger.json").read_text())) == 1
+
+
+@pytest.mark.parametrize("name", ["table", "masks"])
+def test_what_two_processes_predict_together_one_predicts_too(two, name):
+    """Every case once and in the same order."""
+    together = read_csv(two / name / predictions("test"))
+    run.evaluate(two / name, "test", config_file=ONE_PIXEL)
+    alone = read_csv(two / name / predictions("test"))
+    assert together.id.tolist() == alone.id.tolist()
+    assert len(together.id) % 2 or name == "table"  # one process segments a case more than the other
+    np.testing.assert_allclose(together.values, alone.values, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -72,7 +107,7 @@ def test_two_processes_give_the_bits_of_two_devices(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("dies", ["step", "save"])
+@pytest.mark.parametrize("dies", ["step", "save", "judge"])
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_takes_the_run_down_and_it_resumes_with_the_same_bits(tmp_path, count, dies, victim):
     shape = (1, count // 2, 2)
@@ -140,6 +175,7 @@ def test_alone_nothing_is_asked_and_nobody_waits(monkeypatch):
     assert not processes.several()
     assert processes.first()
     assert processes.any_of(True, False) == (True, False)
+    assert processes.divided(str, 3) == ["0", "1", "2"]
     processes.check_equal("00", "states")
     assert processes.leave(2) == 2
     assert processes.lost(RuntimeError("x")) is None
