@@ -39,7 +39,7 @@ class _Judged:
 
     id: str
     group: str
-    attributes: dict[str, Any]
+    attributes: dict[str, str]
     labels: UInt8[np.ndarray, "*space"]
     single: Float[np.ndarray, "members outputs"]
     together: Float[np.ndarray, " outputs"]
@@ -94,7 +94,8 @@ def _segmented(
     """
     task: Any = model.experiment.task
     segmenter = Segmenter(model, load_largest(plan.content))
-    judged = processes.divided(lambda k: _judged(segmenter, cases[k], folds[k], members[folds[k]]), len(folds))
+    rows = processes.divided(lambda k: vars(_judged(segmenter, cases[k], folds[k], members[folds[k]])), len(folds))
+    judged = [_Judged(**row) for row in rows]
     predictions = _predictions(model, judged, folds, members)
     maps = [one.labels for one in judged]
 
@@ -115,9 +116,9 @@ def _judged(segmenter: Segmenter, case: Case, fold: int, members: Sequence[int])
     single = [measured(task, case, segmenter.labels(one, fold)) for one in own]
     truth, spacing = np.asarray(case[task.target]), _spacing(case, task.target)
     return _Judged(
-        id=case["id"],
-        group=case.get("group", case["id"]),
-        attributes=attributes(case),
+        id=str(case["id"]),
+        group=str(case.get("group", case["id"])),
+        attributes={key: str(value) for key, value in attributes(case).items()},
         labels=labels,
         single=np.array(single),
         together=measured(task, case, labels) if len(own) > 1 else single[0],

@@ -7,7 +7,6 @@ signals differ between processes: what they decide, `any_of` makes one decision.
 
 import contextlib
 import os
-import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import serialization
 from jax.experimental import multihost_utils
 
 from medjax.errors import InputError
@@ -99,19 +99,21 @@ def divided(function: Callable[[int], Any], count: int) -> list[Any]:
     """Return what a function gives for 0 to `count` - 1: each number's by one process, and then known to all of them.
 
     Args:
-        function: of a number; it computes on this process's own devices, and what it returns can be pickled.
+        function: of a number; it computes on this process's own devices, and what it returns is made of dicts, lists,
+            text, numbers and arrays.
         count: equal in all processes, which call this at the same point.
     """
     own = [function(number) for number in range(jax.process_index(), count, jax.process_count())]
     if jax.process_count() == 1 or not count:
         return own
-    parts = [np.frombuffer(pickle.dumps(one), np.uint8) for one in own]
+    parts = [np.frombuffer(serialization.msgpack_serialize(one), np.uint8) for one in own]
     parts += [np.empty(0, np.uint8)] * (-(-count // jax.process_count()) - len(parts))
     lengths = multihost_utils.process_allgather(np.array([len(part) for part in parts]))  # (processes, rounds)
     found = []
     for part, sizes in zip(parts, lengths.T, strict=True):  # one after the other: never all of them on the devices
         every = multihost_utils.process_allgather(np.pad(part, (0, lengths.max() - len(part))))
-        found += [pickle.loads(text[:size].tobytes()) for text, size in zip(every, sizes, strict=True) if size]
+        whole = (text[:size].tobytes() for text, size in zip(every, sizes, strict=True) if size)
+        found += map(serialization.msgpack_restore, whole)
     return found
 
 

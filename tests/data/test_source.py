@@ -75,7 +75,7 @@ def test_a_split_opens_nothing_before_the_first_case(tmp_path):
 def test_a_split_survives_pickling_and_threads():
     source = open_split(prepare("breast_cancer_wisconsin"), "all")
     expected = [source[i]["table"].tobytes() for i in range(len(source))]
-    again = pickle.loads(pickle.dumps(source))
+    again = pickle.loads(pickle.dumps(source))  # noqa: S301 (as data loaders do between processes)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda i: again[i]["table"].tobytes(), range(len(source)))) == expected
 
