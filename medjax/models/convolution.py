@@ -95,7 +95,11 @@ def compiler_options() -> dict[str, str]:
     if jax.default_backend() != "cpu" or jax.lib.__version__.split(".")[:2] != ["0", "10"]:
         return {}
     kept = ("LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "LIBRARY_FUSION_TYPE_REDUCE")
-    return {"xla_cpu_experimental_ynn_fusion_type": ",".join(kept)}
+    return {
+        "xla_cpu_experimental_ynn_fusion_type": ",".join(kept),
+        "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+        "xla_disable_hlo_passes": "cse_barrier_expander",
+    }
 
 
 def convolve_depthwise(
@@ -168,10 +172,14 @@ def _each(value: int | tuple[int, ...], count: int) -> tuple[int, ...]:
     return (value,) * count if isinstance(value, int) else tuple(value)
 
 
+@functools.partial(jax.checkpoint, static_argnums=2)
 def _convolve_by_planes(
     x: Float[Array, "..."], kernel: Float[Array, "..."], strides: tuple[int, ...]
 ) -> Float[Array, "..."]:
-    """A convolution of volumes as a sum of convolutions of planes, one for each tap of the first axis."""
+    """A convolution of volumes as a sum of convolutions of planes, one for each tap of the first axis.
+
+    The backward pass pads and cuts the input again: kept, the planes of every tap would be four times the input.
+    """
     taps, stride = kernel.shape[0], strides[0]
     half, depth = (taps - 1) // 2, (x.shape[1] - 1) // stride + 1
     padded = jnp.pad(x, [(0, 0), (half, half), (0, 0), (0, 0), (0, 0)])
@@ -180,7 +188,8 @@ def _convolve_by_planes(
         planes = padded[:, tap : tap + (depth - 1) * stride + 1 : stride]
         part = convolve(planes.reshape(-1, *x.shape[2:]), kernel[tap], strides[1:])
         parts.append(part.reshape(x.shape[0], depth, *part.shape[1:]))
-    return functools.reduce(jnp.add, parts)
+    # Without the barrier the compiler fuses the sum into everything that reads it, and keeps all parts for that.
+    return jax.lax.optimization_barrier(functools.reduce(jnp.add, parts))
 
 
 def _convolve(
