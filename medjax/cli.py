@@ -13,6 +13,7 @@ from medjax.verbs import (
     data_command,
     evaluate_command,
     learning_curve_command,
+    memory_command,
     new_command,
     plan_command,
     predict_command,
@@ -79,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(
         dest="verb",
         required=True,
-        metavar="new | plan | data | evaluate | compare | predict | report | learning-curve | sweep",
+        metavar="new | plan | data | evaluate | compare | predict | report | learning-curve | sweep | memory",
     )
 
     def verb(name: str, function: Callable, text: str) -> argparse.ArgumentParser:
@@ -194,6 +195,11 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_experiment_options(sub)
     add_process_options(sub)
+
+    sub = verb("memory", memory_command, "find how the training step fits into memory: in parts, or with remat")
+    sub.add_argument("--config", type=Path, required=True, help="the experiment file")
+    sub.add_argument("--memory", metavar="16GiB", help="of one device; of a CPU all (what the device has)")
+    add_experiment_options(sub)
 
     sub = verb("predict", predict_command, "predict image files, an npz, or the rows of a CSV; segment scans")
     sub.add_argument("run", type=Path, help="run folder")

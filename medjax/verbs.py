@@ -174,6 +174,21 @@ def sweep_command(arguments: argparse.Namespace) -> None:
         print(f"run folder: {workdir}")
 
 
+def memory_command(arguments: argparse.Namespace) -> None:
+    """Find how the training step fits into memory; nothing is trained or written."""
+    from medjax import memory
+    from medjax.report.memory_table import memory_table
+
+    experiment = _experiment(arguments.config, arguments)
+    fit = memory.search(
+        experiment, arguments.memory, data_dir=arguments.data_dir, tell=lambda line: print(line, file=sys.stderr)
+    )
+    print(memory_table(fit))
+    words = [f"--set {one}" for one in (*arguments.assignments, *fit.assignments)]
+    as_it_is = "" if fit.assignments else " (it fits as it is)"
+    print(f"\ntrain it{as_it_is}:  {' '.join(['python train.py --config', str(arguments.config), *words])}")
+
+
 def predict_command(arguments: argparse.Namespace) -> None:
     """Predict files: images, an npz, or a CSV of table rows; or segment scans and images into label maps."""
     from medjax import external, run

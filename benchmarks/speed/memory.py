@@ -12,7 +12,9 @@ from benchmarks.speed.worker import Work
 MODELS = {
     "resnet": "ResNet-18, 64 px, batch 64",
     "unet": "3-D U-Net, patch 64^3, batch 2",
+    "unet_large": "3-D U-Net, patch 128^3, batch 1",
 }
+PATCHES = {"unet": (64, 2), "unet_large": (128, 1)}  # side and batch
 
 
 def _experiment(name: str, remat: bool):
@@ -31,10 +33,11 @@ def _experiment(name: str, remat: bool):
         return Experiment(name="resnet", data=Data("noise"), task=task, model=model), arrays, 64
     from dataclasses import replace
 
-    side = (64, 64, 64)
-    own = unet.experiment(1, side)
-    arrays = {"volume": np.zeros((2, *side, 1), np.float32), "segmentation": np.zeros((2, *side), np.uint8)}
-    return replace(own, model=own.model.clone(remat=remat)), arrays, 2
+    side, batch = PATCHES[name]
+    patch = (side,) * 3
+    own = unet.experiment(1, patch)
+    arrays = {"volume": np.zeros((batch, *patch, 1), np.float32), "segmentation": np.zeros((batch, *patch), np.uint8)}
+    return replace(own, model=own.model.clone(remat=remat)), arrays, batch
 
 
 def planned(name: str, remat: bool) -> Work:

@@ -90,12 +90,26 @@ def compiler_options() -> dict[str, str]:
 
     On a CPU jaxlib 0.10 gives float32 convolutions to YNNPACK, which takes about half as long again as its other way, by
     Eigen: a training step of a ResNet-18 on 64 images of 28 x 28 takes 2.5 s and 2.1 s. Matrix products stay where they
-    are. Nothing is said to other versions, where the name may be unknown and the facts others.
+    are. And it saves memory (`saving_options`), which takes no time where convolutions fill all cores. Nothing is said to
+    other versions, where the names may be unknown and the facts others.
+    """
+    kept = ("LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "LIBRARY_FUSION_TYPE_REDUCE")
+    saving = saving_options()
+    return {"xla_cpu_experimental_ynn_fusion_type": ",".join(kept), **saving} if saving else {}
+
+
+def saving_options() -> dict[str, str]:
+    """Return what the compiler should be told of programs that are to save memory, by remat or by parts of a batch.
+
+    On a CPU jaxlib 0.10 orders operations so that many can run at once, however much they keep, and takes the barriers of
+    `jax.checkpoint` away before it merges equal expressions, which undoes remat. Both are turned off.
     """
     if jax.default_backend() != "cpu" or jax.lib.__version__.split(".")[:2] != ["0", "10"]:
         return {}
-    kept = ("LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT", "LIBRARY_FUSION_TYPE_REDUCE")
-    return {"xla_cpu_experimental_ynn_fusion_type": ",".join(kept)}
+    return {
+        "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+        "xla_disable_hlo_passes": "cse_barrier_expander",
+    }
 
 
 def convolve_depthwise(
@@ -168,10 +182,14 @@ def _each(value: int | tuple[int, ...], count: int) -> tuple[int, ...]:
     return (value,) * count if isinstance(value, int) else tuple(value)
 
 
+@functools.partial(jax.checkpoint, static_argnums=2)
 def _convolve_by_planes(
     x: Float[Array, "..."], kernel: Float[Array, "..."], strides: tuple[int, ...]
 ) -> Float[Array, "..."]:
-    """A convolution of volumes as a sum of convolutions of planes, one for each tap of the first axis."""
+    """A convolution of volumes as a sum of convolutions of planes, one for each tap of the first axis.
+
+    The backward pass pads and cuts the input again: kept, the planes of every tap would be four times the input.
+    """
     taps, stride = kernel.shape[0], strides[0]
     half, depth = (taps - 1) // 2, (x.shape[1] - 1) // stride + 1
     padded = jnp.pad(x, [(0, 0), (half, half), (0, 0), (0, 0), (0, 0)])
@@ -180,7 +198,8 @@ def _convolve_by_planes(
         planes = padded[:, tap : tap + (depth - 1) * stride + 1 : stride]
         part = convolve(planes.reshape(-1, *x.shape[2:]), kernel[tap], strides[1:])
         parts.append(part.reshape(x.shape[0], depth, *part.shape[1:]))
-    return functools.reduce(jnp.add, parts)
+    # Without the barrier the compiler fuses the sum into everything that reads it, and keeps all parts for that.
+    return jax.lax.optimization_barrier(functools.reduce(jnp.add, parts))
 
 
 def _convolve(

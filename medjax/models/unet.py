@@ -71,6 +71,7 @@ class UNet(nn.Module):
         check(self, x.ndim, normalisation=NORMALISATIONS)
         strides, kernels = self._geometry()
         block = nn.remat(_Block) if self.remat else _Block
+        decoded = nn.remat(_decoded, static_argnums=(1,)) if self.remat else _decoded
         settings = {"normalisation": self.normalisation, "dtype": self.dtype}
         packing = _each(self.packing, self.dimensions)
         whole = x.shape[1:-1]
@@ -86,12 +87,7 @@ class UNet(nn.Module):
         logits = []
         for level in reversed(range(len(self.widths) - 1)):
             finer = levels[level]
-            x = _Rise(finer.shape[-1], strides[level + 1], self.dtype, name=f"rise_{level + 1}")(x)
-            x = x[(slice(None), *[slice(size) for size in finer.shape[1:-1]])]
-            x = Convolution(self.widths[level], kernels[level], 1, self.dtype, name=f"decoder_{level + 1}_convolution")(
-                jnp.concatenate([x, finer], axis=-1)
-            )
-            x = nn.leaky_relu(_normalise(self.normalisation, f"decoder_{level + 1}_norm", x))
+            x = decoded(self, level, x, finer)
             if level == 0 or (supervised and level < len(self.widths) - 2):
                 if level == 0:
                     found = _Rise(self.outputs, packing, self.dtype, name="output")(x)
@@ -118,6 +114,20 @@ class UNet(nn.Module):
         if len(kernels) != count or any(len(size) != n or any(k % 2 == 0 for k in size) for size in kernels):
             raise InputError(f"UNet.kernels {kernels}: {count} levels need {count} entries of {n} odd numbers")
         return ((1,) * n, *strides), kernels
+
+
+def _decoded(
+    net: UNet, level: int, x: Float[Array, "batch *coarse features"], finer: Float[Array, "batch *space channels"]
+) -> Float[Array, "batch *space channels"]:
+    """Bring a level of the decoder up beside the encoder's finer one, and convolve both; a function, so that the parameters
+    keep their places in the whole net where it is computed again."""
+    strides, kernels = net._geometry()
+    x = _Rise(finer.shape[-1], strides[level + 1], net.dtype, name=f"rise_{level + 1}")(x)
+    x = x[(slice(None), *[slice(size) for size in finer.shape[1:-1]])]
+    x = Convolution(net.widths[level], kernels[level], 1, net.dtype, name=f"decoder_{level + 1}_convolution")(
+        jnp.concatenate([x, finer], axis=-1)
+    )
+    return nn.leaky_relu(_normalise(net.normalisation, f"decoder_{level + 1}_norm", x))
 
 
 class _Block(nn.Module):

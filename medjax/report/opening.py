@@ -11,7 +11,8 @@ import numpy as np
 
 from medjax import config
 from medjax.data.dataset import Dataset
-from medjax.job import Job, step_arguments
+from medjax.job import Job
+from medjax.memory import planned
 from medjax.report.screen import parameter_table, size
 from medjax.report.unseen import unseen
 from medjax.training.replicate import Replicate
@@ -148,12 +149,13 @@ def models(replicates: list[Replicate]) -> str:
 
 def memory(job: Job) -> str:
     """Return the memory that the compiled training step needs on a device, as the compiler states it."""
-    step: Any = job.programs.train
-    analysis = step.lower(*step_arguments(job)).compile().memory_analysis()
-    if analysis is None:
+    need = planned(job)
+    if need is None:
         return "the compiler of this platform gives no estimate"
-    fixed, work = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
-    return f"{size(fixed + work)} a device by the compiler's estimate: {size(fixed)} state and data, {size(work)} while a step runs"
+    return (
+        f"{size(need.total)} a device by the compiler's estimate: {size(need.kept)} state and data, {size(need.work)} while "
+        "a step runs"
+    )
 
 
 def environment() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from medjax.experiment import Experiment, Mesh
-from medjax.models.convolution import compiler_options
+from medjax.models.convolution import compiler_options, saving_options
 from medjax.training import mesh as meshes
 from medjax.training.replicate import default_together, has_convolutions, over_replicates, waves
 from medjax.training.state import TrainState, initialise, select
@@ -88,6 +88,7 @@ def build(
     every = waves(count, together, mesh.shape["replicate"])
     size = len(every[0])
 
+    saves = experiment.training.accumulate > 1 or getattr(experiment.model, "remat", False)
     whole = meshes.spread(mesh)  # of one replicate: all of a leaf on each device of `fsdp`
 
     def gathered(tree: Any) -> Any:
@@ -103,7 +104,7 @@ def build(
         return predict_step(experiment, gathered(variables), fitted, gather(resident, batch))
 
     def over(function: Callable, *axes: int | None, outputs: Any, **more: Any) -> Callable:
-        options = compiler_options() if convolutions else None
+        options = compiler_options() if convolutions else saving_options() if saves else None
         mapped = over_replicates(function, size, axes)
         return jax.jit(mapped, out_shardings=outputs, compiler_options=options, **more)
 

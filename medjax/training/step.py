@@ -114,6 +114,8 @@ def train_step(experiment: Experiment, total_steps: int, state: TrainState, batc
         model_state = {**model_state, **new_state}
         total, weight = total + part, weight + part_weight
         gradients = part_gradients if gradients is None else jax.tree.map(jnp.add, gradients, part_gradients)
+        if number + 1 < parts:  # the next part waits, or activations of several would be kept at a time
+            gradients, params = jax.lax.optimization_barrier((gradients, params))
     divisor = jnp.where(weight > 0, weight, 1)
     gradients = jax.tree.map(lambda g: (g / divisor).astype(g.dtype), gradients)
 

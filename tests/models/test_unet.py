@@ -7,6 +7,7 @@ import pytest
 
 from medjax.errors import InputError
 from medjax.models import UNet, unet
+from medjax.models.convolution import compiler_options
 from medjax.models.unet import _pack, _unpack
 
 
@@ -148,3 +149,38 @@ def test_settings_that_fit_no_network_are_named():
         model = UNet(**{"dimensions": 2, "widths": (4, 4, 4), "outputs": 2, **change})
         with pytest.raises(InputError, match=words):
             jax.eval_shape(lambda x, model=model: model.init(jax.random.key(0), x, train=False), x)
+
+
+def slopes(model: UNet, variables, x):
+    return jax.grad(lambda v: sum(jnp.square(logits).sum() for logits in model.apply(v, x, train=True)))(variables)
+
+
+@pytest.mark.slow
+def test_remat_changes_neither_parameters_nor_gradients():
+    x = jax.random.normal(jax.random.key(0), (1, 8, 12, 8, 1))
+    plain = UNet(widths=(4, 4, 8), strides=((1, 2, 2), (2, 2, 2)), outputs=2)
+    variables = plain.init(jax.random.key(1), x, train=False)
+    saving = plain.clone(remat=True)
+    again = jax.eval_shape(lambda: saving.init(jax.random.key(1), x, train=False))
+    assert jax.tree.structure(variables) == jax.tree.structure(again)
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (variables, x))
+        a, b = (jax.jit(lambda v, m=m: slopes(m, v, wide[1]))(wide[0]) for m in (plain, saving))
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5), a, b)
+
+
+@pytest.mark.slow
+def test_remat_saves_memory_on_a_cpu_too():
+    """The compiler there would take the barriers of `jax.checkpoint` away and merge what they hold apart."""
+    x = jax.ShapeDtypeStruct((1, 32, 32, 32, 1), jnp.float32)
+    plan = {}
+    for remat in (False, True):
+        model = UNet(widths=(16, 32), blocks=2, outputs=2, deep_supervision=False, remat=remat)
+        variables = jax.eval_shape(lambda model=model: model.init(jax.random.key(0), jnp.zeros(x.shape), train=False))
+        step = jax.jit(
+            jax.grad(lambda v, x, model=model: jnp.square(model.apply(v, x, train=True)).sum()),
+            compiler_options=compiler_options(),
+        )
+        plan[remat] = step.lower(variables, x).compile().memory_analysis().temp_size_in_bytes
+    assert plan[True] < 0.8 * plan[False]
+    assert plan[False] < 24 * 4 * 16 * 32**3  # so many of the finest level's activations
