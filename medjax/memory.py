@@ -237,7 +237,7 @@ def _need(job: Job, setting: Setting) -> Need | None:
     changed = dataclasses.replace(job.experiment, training=training, model=model)
     other = dataclasses.replace(job, experiment=changed, batch=setting.batch)
     try:
-        need = planned(compiled_for(other, job.replicates, job.fitted, setting.batch))
+        need = planned(compiled_for(other, job.replicates, job.fitted))
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise

@@ -10,7 +10,7 @@ import numpy as np
 from medjax.data.feed import Feed, Plan
 from medjax.errors import InputError
 from medjax.training import processes
-from medjax.training.mesh import to_host
+from medjax.training.mesh import rows, to_host
 from medjax.training.programs import Programs
 from medjax.training.state import TrainState
 
@@ -76,9 +76,10 @@ def run(
     batches = feed.steps(plan, start, total)
     pending: list[tuple[int, Any]] = []
     # Enough steps in flight to keep a device busy while the host plans a chunk or writes metrics. On several simulated CPU
-    # devices even two can lock each other out of the threads that their sums over devices need (XLA aborts the process).
-    simulated = programs.mesh.size > 1 and programs.mesh.devices.flat[0].platform == "cpu"
-    in_flight = 0 if simulated else 16
+    # devices even two can lock each other out of the threads that their sums over devices need (XLA aborts the process);
+    # replicates sum nothing.
+    locking = rows(programs.mesh) > 1 and programs.mesh.devices.flat[0].platform == "cpu"
+    in_flight = 0 if locking else 16
 
     def flush(newest: int) -> None:
         """Fetch the sums of all steps before `newest`; the newest may still run on the device."""
