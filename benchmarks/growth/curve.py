@@ -14,7 +14,7 @@ from benchmarks.speed import harness, interval, machine
 from benchmarks.speed.row import Side, cores
 
 FITTED = 3  # of the largest sizes: at the smallest ones what every call costs would hide how the work grows
-LONGEST = 90.0  # seconds of rounds after which a curve has enough, with three rounds at least
+LONGEST = 60.0  # seconds of rounds after which a curve has enough, with three rounds at least
 ROUNDS = 9
 
 
