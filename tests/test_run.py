@@ -104,7 +104,9 @@ def whole(tmp_path_factory):
     return trained
 
 
-@pytest.mark.parametrize(("family", "stops"), [("small", (4, 20)), ("image", (6, 16))])
+@pytest.mark.parametrize(
+    ("family", "stops"), [("small", (4, 20)), pytest.param("image", (6, 16), marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_ends_bit_identical(family, stops, request, whole, tmp_path, monkeypatch):
     if family == "image":
         request.getfixturevalue("medjax_data")

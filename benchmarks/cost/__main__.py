@@ -3,7 +3,7 @@
     python -m benchmarks.cost [--quick] [--out FOLDER]
     python -m benchmarks.cost --config configs/hippocampus.py [--set KEY=VALUE ...] [--machine "NVIDIA H200"]
 
-The first measures this machine (products, convolutions, copies, sums over processes) and the training steps of five models on
+The first measures this machine (products, convolutions, copies, sums over processes) and the training steps of four models on
 1, 2 and 4 processes, and writes COST.md and cost.json into `--out` (benchmarks/). The second measures nothing: it counts the
 work of an experiment and prints what its step would take on 1, 8, 64 and 512 accelerators. `--quick` measures two models.
 """
@@ -39,7 +39,7 @@ def main() -> None:
         print("\n".join(page.ahead(arguments.config.name, one, arguments.machine)))
         return
     folder = arguments.out or (None if arguments.quick else Path(__file__).parents[1])
-    content = compared(("perceptron", "resnet_narrow") if arguments.quick else tuple(step.MODELS))
+    content = compared(("perceptron", "replicates") if arguments.quick else tuple(step.MODELS))
     text = page.page(content)
     print(text)
     if folder:

@@ -7,8 +7,7 @@ import numpy as np
 MODELS = {
     "perceptron": "perceptron, 3 hidden layers of 1,024, batch 256",
     "replicates": "24 perceptrons, 3 hidden layers of 64, batch 64 each",
-    "resnet_narrow": "ResNet-18 of width 16, batch normalisation, 28 x 28, batch 32",
-    "resnet": "ResNet-18 of width 64, batch normalisation, 28 x 28, batch 16",
+    "resnet": "ResNet-18 of width 16, batch normalisation, 28 x 28, batch 32",
     "unet": "3-D U-Net, patch 32^3, batch 4",
 }
 
@@ -36,8 +35,8 @@ def experiment(name: str, count: int) -> tuple[Any, dict[str, np.ndarray], int, 
     else:
         from benchmarks.speed import resnet
 
-        width, batch, replicates = (16, 32, 1) if name == "resnet_narrow" else (64, 16, 1)
-        found, arrays = resnet.experiment("float32", batch, 28, width)
+        batch, replicates = 32, 1
+        found, arrays = resnet.experiment("float32", batch, 28, 16)
     mesh = Mesh(replicate=count) if replicates > 1 else Mesh(replicate=1, data=count)
     training = dataclasses.replace(found.training, mesh=mesh)
     return dataclasses.replace(found, training=training), arrays, batch, replicates
