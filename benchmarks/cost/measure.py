@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 3.0  # of measuring a step, after the first two
+SECONDS = 2.0  # of measuring a step, after the first two
 SUMMED = (2**12, 2**20, 2**24)  # bytes of the arrays whose sums over processes are timed
 
 
