@@ -32,13 +32,13 @@ def page(content: Mapping[str, Any]) -> str:
         f"commit {content['commit']}. One process: {rates['products'] / 1e9:.0f} billion operations a second in products, "
         f"{rates['convolutions'] / 1e9:.0f} in convolutions, {rates['bandwidth'] / 1e9:.1f} GB/s, "
         f"{rates['overhead'] * 1e6:.0f} µs a launch. "
-        + "; ".join(
-            f"a sum over {count} processes: {sums[0] * 1e3:.2f} ms of {SUMMED[0] // 1024} KiB, {sums[-1] * 1e3:.0f} ms of "
-            f"{SUMMED[-1] // 2**20} MiB"
+        + " ".join(
+            f"A sum over {count} processes: {sums[0] * 1e3:.2f} ms of {SUMMED[0] // 1024} KiB, {sums[-1] * 1e3:.0f} ms of "
+            f"{SUMMED[-1] // 2**20} MiB."
             for count, sums in content["sums"].items()
             if sums
         )
-        + ".\n"
+        + "\n"
     )
     rows = [
         "| step | processes | measured | predicted | / measured | from one | / measured |",
