@@ -5,7 +5,6 @@ Clopper-Pearson's is never below it and mostly far above. Exact is for readers w
 """
 
 import numpy as np
-from scipy.optimize import root_scalar
 from scipy.special import betainc, betaincinv
 
 from medjax.errors import InputError
@@ -44,6 +43,8 @@ def mid_p(successes: float | int, total: float | int, level: float = 0.95) -> tu
         at_least = 1.0 if successes == 0 else float(betainc(successes, failures + 1, share))
         above = 0.0 if failures == 0 else float(betainc(successes + 1, failures, share))
         return (at_least + above) / 2
+
+    from scipy.optimize import root_scalar  # only here, as in `intervals`
 
     def end(probability: float | int) -> float:
         found = root_scalar(lambda share: more(share) - probability, bracket=(0.0, 1.0), method="brentq", xtol=1e-14)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.optimize import root_scalar
 
 from medjax.metrics import classification
 
@@ -180,6 +179,8 @@ def mean_of_shares(parts: list[Shaped[np.ndarray, "_"]], level: float = 0.95) ->
         root = np.sqrt(np.maximum(sums**2 - 4 * multiplier * successes, 0.0))
         positive = 2 * successes / np.where(sums > 0, np.maximum(sums + root, 1e-300), 1.0)
         return np.where(sums > 0, positive, (sums - root) / (2 * multiplier if multiplier else 1.0))
+
+    from scipy.optimize import root_scalar  # only here: it takes a quarter of a second, before any training
 
     def distance(multiplier: float) -> float:
         found = shares(multiplier)
