@@ -75,27 +75,10 @@ def child(task: dict[str, Any]) -> None:
 
 def step(name: str, count: int) -> float:
     """Return the seconds of a model's training step on so many devices."""
-    import jax
-
     from benchmarks.cost import step as steps
-    from benchmarks.speed.training import built
-    from medjax.data.placement import place
-    from medjax.training.mesh import CASES, spread
+    from benchmarks.speed import training
 
-    experiment, arrays, batch, replicates = steps.experiment(name, count)
-    own = built(experiment, arrays, batch, replicates)
-    size = len(own.waves[0])
-    resident = place(arrays, spread(own.mesh))
-    rows = {"index": np.tile(np.arange(batch, dtype=np.int32), (size, 1)), "weight": np.ones((size, batch), np.float32)}
-    placed = place(rows, spread(own.mesh, "replicate", CASES))
-    state = own.initialise(np.arange(size, dtype=np.uint32), {})
-
-    def once() -> None:
-        nonlocal state
-        state, _ = own.train(state, resident, placed)
-        jax.block_until_ready(state)
-
-    return timed(once)
+    return timed(training.step(*steps.experiment(name, count))[0])
 
 
 def machine() -> dict[str, float]:

@@ -24,7 +24,10 @@ def experiment(name: str, count: int) -> tuple[Any, dict[str, np.ndarray], int, 
     from medjax.experiment import Mesh
 
     if name in ("perceptron", "replicates"):
-        found, arrays, batch, replicates = _perceptron(*((1_024, 256, 1) if name == "perceptron" else (64, 64, 24)))
+        from benchmarks.speed import training
+
+        width, batch, replicates = (1_024, 256, 1) if name == "perceptron" else (64, 64, 24)
+        found, arrays = training.perceptron(width, batch)
     elif name == "unet":
         from benchmarks.speed import unet
 
@@ -38,8 +41,8 @@ def experiment(name: str, count: int) -> tuple[Any, dict[str, np.ndarray], int, 
         batch, replicates = 32, 1
         found, arrays = resnet.experiment("float32", batch, 28, 16)
     mesh = Mesh(replicate=count) if replicates > 1 else Mesh(replicate=1, data=count)
-    training = dataclasses.replace(found.training, mesh=mesh)
-    return dataclasses.replace(found, training=training), arrays, batch, replicates
+    laid = dataclasses.replace(found.training, mesh=mesh)
+    return dataclasses.replace(found, training=laid), arrays, batch, replicates
 
 
 def shapes(programs: Any, arrays: dict[str, np.ndarray], batch: int) -> tuple[Any, ...]:
@@ -52,25 +55,3 @@ def shapes(programs: Any, arrays: dict[str, np.ndarray], batch: int) -> tuple[An
     rows = {"index": jax.ShapeDtypeStruct((size, batch), np.int32),
             "weight": jax.ShapeDtypeStruct((size, batch), np.float32)}  # fmt: skip
     return state, resident, rows
-
-
-def _perceptron(width: int, batch: int, replicates: int) -> tuple[Any, dict[str, np.ndarray], int, int]:
-    import optax
-
-    from medjax.experiment import Data, Experiment, Optimizer
-    from medjax.models import Perceptron
-    from medjax.tasks import Classification
-
-    random = np.random.default_rng(0)
-    arrays = {
-        "table": random.normal(size=(2 * batch, 32)).astype(np.float32),
-        "label": random.integers(0, 2, 2 * batch).astype(np.int32),
-    }
-    found = Experiment(
-        name="perceptron",
-        data=Data("noise", inputs=("table",)),
-        task=Classification(positive="b").resolve(("a", "b")),
-        model=Perceptron(hidden=(width,) * 3, outputs=2),
-        optimizer=Optimizer(transform=optax.adam),
-    )
-    return found, arrays, batch, replicates

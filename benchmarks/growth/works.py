@@ -179,41 +179,6 @@ def _resnet(cases: int, side: int, width: int) -> Callable[[], None]:
 
 
 def _perceptrons(count: int, width: int, cases: int) -> Callable[[], None]:
-    import jax
-    import optax
-
     from benchmarks.speed import training
-    from medjax.experiment import Data, Experiment, Optimizer
-    from medjax.models import Perceptron
-    from medjax.tasks import Classification
-    from medjax.training import programs
-    from medjax.training.mesh import CASES, spread
 
-    experiment = Experiment(
-        name="perceptrons",
-        data=Data("noise", inputs=("table",)),
-        task=Classification(positive="b").resolve(("a", "b")),
-        model=Perceptron(hidden=(width,) * 3, outputs=2),
-        optimizer=Optimizer(transform=optax.adam),
-    )
-    random = np.random.default_rng(0)
-    shapes = {"table": jax.ShapeDtypeStruct((32,), np.float32), "label": jax.ShapeDtypeStruct((), np.int32)}
-    own = programs.build(experiment, shapes, {}, count, training.LONG, None, cases)
-    size = len(own.waves[0])  # filled up to the devices
-    batch = jax.device_put(
-        {
-            "table": random.normal(size=(size, cases, 32)).astype(np.float32),
-            "label": random.integers(0, 2, (size, cases)).astype(np.int32),
-            "index": np.zeros((size, cases), np.int32),
-            "weight": np.ones((size, cases), np.float32),
-        },
-        spread(own.mesh, "replicate", CASES),
-    )
-    state = own.initialise(np.arange(size, dtype=np.uint32), {})
-
-    def run() -> None:
-        nonlocal state
-        state, _ = own.train(state, {}, batch)
-        jax.block_until_ready(state)
-
-    return run
+    return training.step(*training.perceptron(width, cases), cases, count)[0]

@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from medjax import job
+from medjax.data.placement import place
 from medjax.experiment import Experiment
 from medjax.report.screen import Silent
 from medjax.training import loop, programs
-from medjax.training.mesh import spread
+from medjax.training.mesh import CASES, spread
 from medjax.training.record import MetricsLog
 from medjax.training.replicate import take
 
@@ -32,20 +33,48 @@ def built(
     return programs.build(experiment, shapes, {}, replicates, LONG, None, batch, devices)
 
 
-def step(experiment: Experiment, arrays: Mapping[str, np.ndarray], batch: int) -> tuple[Callable[[], None], int]:
-    """Return a call that takes one training step on the next cases of a resident set, and the number of parameters."""
-    own = built(experiment, arrays, batch)
-    resident = jax.device_put(dict(arrays), spread(own.mesh))
+def perceptron(width: int, batch: int) -> tuple[Experiment, dict[str, np.ndarray]]:
+    """Return an experiment with a perceptron of three hidden layers on 32 columns, and the arrays of two batches of noise."""
+    import optax
+
+    from medjax.experiment import Data, Optimizer
+    from medjax.models import Perceptron
+    from medjax.tasks import Classification
+
+    random = np.random.default_rng(0)
+    arrays = {
+        "table": random.normal(size=(2 * batch, 32)).astype(np.float32),
+        "label": random.integers(0, 2, 2 * batch).astype(np.int32),
+    }
+    found = Experiment(
+        name="perceptron",
+        data=Data("noise", inputs=("table",)),
+        task=Classification(positive="b").resolve(("a", "b")),
+        model=Perceptron(hidden=(width,) * 3, outputs=2),
+        optimizer=Optimizer(transform=optax.adam),
+    )
+    return found, arrays
+
+
+def step(
+    experiment: Experiment, arrays: Mapping[str, np.ndarray], batch: int, replicates: int = 1
+) -> tuple[Callable[[], None], int]:
+    """Return a call that takes one training step on the next cases of a resident set, and the parameters of a replicate.
+
+    All replicates take the same cases; of several processes each calls it, and has its share of the work.
+    """
+    own = built(experiment, arrays, batch, replicates)
+    size = len(own.waves[0])  # filled up to the devices
+    resident = place(dict(arrays), spread(own.mesh))
     rows = np.arange(len(next(iter(arrays.values()))), dtype=np.int32)
-    weight = np.ones((1, batch), np.float32)
-    sharding = spread(own.mesh, "replicate", "data")
-    state, number = own.initialise(np.zeros(1, np.uint32), {}), 0
+    weight = np.ones((size, batch), np.float32)
+    sharding = spread(own.mesh, "replicate", CASES)
+    state, number = own.initialise(np.arange(size, dtype=np.uint32), {}), 0
 
     def run() -> None:
         nonlocal state, number
-        index = np.take(rows, np.arange(number, number + batch), mode="wrap")[None]
-        placed = jax.device_put({"index": index, "weight": weight}, sharding)
-        state, _ = own.train(state, resident, placed)
+        index = np.tile(np.take(rows, np.arange(number, number + batch), mode="wrap"), (size, 1))
+        state, _ = own.train(state, resident, place({"index": index, "weight": weight}, sharding))
         jax.block_until_ready(state)
         number += batch
 
