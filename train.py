@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from medjax.cli import add_experiment_options, add_process_options, guarded
+from medjax.pages import start_with_large_pages
 from medjax.verbs import train_command
 
 parser = argparse.ArgumentParser(
@@ -24,4 +25,5 @@ parser.add_argument(
 
 if __name__ == "__main__":
     arguments = parser.parse_args()
+    start_with_large_pages()
     raise SystemExit(guarded(train_command, arguments))

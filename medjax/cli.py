@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medjax.errors import InputError
+from medjax.pages import start_with_large_pages
 from medjax.verbs import (
     compare_command,
     data_command,
@@ -272,4 +273,5 @@ def add_process_options(parser: argparse.ArgumentParser) -> None:
 def main() -> int:
     """Run the `medjax` command."""
     arguments = parser().parse_args()
+    start_with_large_pages()
     return guarded(arguments.function, arguments)

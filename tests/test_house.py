@@ -10,7 +10,7 @@ PACKAGE = Path(medjax.__file__).parent
 LONGEST = 450  # lines of a file
 # Each room (a file, or a folder of files) imports only from rooms that stand before it, at the top of a file or lazily.
 ROOMS = [
-    "errors", "config", "keys", "metrics", "losses", "survival_losses", "segmentation_losses", "data", "preprocess", "vocabulary", "augment", "models", "tasks", "experiment",
+    "errors", "pages", "config", "keys", "metrics", "losses", "survival_losses", "segmentation_losses", "data", "preprocess", "vocabulary", "augment", "models", "tasks", "experiment",
     "folder", "training", "predict", "baselines", "evidence", "layout", "job", "memory", "predictor", "segmentation", "reserved", "results", "external", "report", "facts", "judging",
     "fit", "run", "learning", "sweep", "judge", "suspects", "treatment", "new", "verbs", "cli", "__main__",
 ]  # fmt: skip

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from medjax.pages import tunables
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 2.0  # of measuring a step, after the first two
 SUMMED = (2**12, 2**20, 2**24)  # bytes of the arrays whose sums over processes are timed
@@ -41,6 +43,8 @@ def run(count: int, models: Sequence[str], machine: bool) -> dict[str, Any]:
         free.close()
         out = Path(folder) / "found.json"
         environment = os.environ | {"JAX_NUM_CPU_DEVICES": "1", "PYTHONPATH": str(ROOT)}
+        if value := tunables():  # as medjax's commands do for themselves
+            environment["GLIBC_TUNABLES"] = value
         task = {
             "processes": count,
             "coordinator": coordinator,

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from benchmarks.speed import interval, machine
 from benchmarks.speed.row import Row, Side
+from medjax.pages import tunables
 
 LONGEST = 45.0  # seconds of rounds after which a row has enough, with three rounds at least
 
@@ -29,6 +30,8 @@ class Worker:
         environment = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
         paths = [str(machine.ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         environment |= {"PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore"}
+        if value := tunables():  # as medjax's commands do for themselves; here the peers have it as well
+            environment["GLIBC_TUNABLES"] = value
         if side.devices:
             environment["JAX_NUM_CPU_DEVICES"] = str(side.devices)
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (it lives as long as the process)
