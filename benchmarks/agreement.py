@@ -86,7 +86,7 @@ def child(task: dict) -> None:
     import jax
 
     from medjax import job, predict
-    from medjax.training import checkpoint, mesh, processes
+    from medjax.training import checkpoint, loop, mesh, processes
     from medjax.training.replicate import take
     from medjax.training.state import final_variables
 
@@ -99,8 +99,14 @@ def child(task: dict) -> None:
     state = programs.initialise(
         np.array([work.replicates[k].seed for k in wave], np.uint32), take(work.fitted, wave, programs.mesh)
     )
-    for batch in feed.steps(job.training_plan(work, wave), 0, task["steps"]):
-        state, _ = programs.train(state, feed.resident, batch)
+    first = 0
+    for after, chunk in feed.chunks(job.training_plan(work, wave), 0, task["steps"]):
+        if loop.takes_several(programs, feed):
+            state, _ = programs.train_several(state, feed.resident, chunk, np.int32(after - first))
+        else:
+            for _ in range(first, after):
+                state, _ = jax.block_until_ready(programs.train(state, feed.resident, chunk))
+        first = after
         jax.block_until_ready(state)
     kept = mesh.to_host(state)
     found = {"parameters": np.concatenate([np.ravel(x) for x in jax.tree.leaves(kept.variables)])}

@@ -124,7 +124,7 @@ class Training:
         ema: decay of the exponential moving average of the parameters, which then is what gets evaluated; None: off.
         log_every: steps between two lines of metrics.jsonl.
         save_seconds: least wall time between two checkpoints.
-        save_grid: checkpoints fall on multiples of this many steps.
+        save_grid: checkpoints fall on multiples of this many steps, or coarser ones where a step takes milliseconds.
         mesh: devices on each axis of the mesh.
     """
 

@@ -79,7 +79,10 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
 
                 hooks = loop.Hooks(
                     validate=validate,
-                    due=lambda step: step == halfway or time.monotonic() - saved >= training.save_seconds,
+                    due=lambda step: (
+                        halfway <= step < halfway + programs.spacing
+                        or time.monotonic() - saved >= training.save_seconds
+                    ),
                     save=save,
                     log=report,
                     interrupted=interrupted.is_set,
@@ -97,7 +100,6 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
                         total=total,
                         evaluate_every=work.every,
                         log_every=training.log_every,
-                        grid=training.save_grid,
                         hooks=hooks,
                     )
                 save(_complete(work, feed, state, models), total)
@@ -107,8 +109,9 @@ def fit(work: Job, workdir: Path, record: dict[str, Any], screen: Screen, began:
         if profiler:
             profiler.close()
     if profiler and profiler.steps:
-        step: Any = programs.train
-        program = step.lower(*job.step_arguments(work)).compile().as_text()
+        several = loop.takes_several(programs, feed)
+        step: Any = programs.train_several if several else programs.train
+        program = step.lower(*job.step_arguments(work), *([np.int32(1)] if several else [])).compile().as_text()
         for line in top_costs(profiler.folder, program, profiler.steps):
             screen.say(line)
         screen.say(f"trace: {profiler.folder} (tensorboard --logdir {profiler.folder}, with the profile plugin)")

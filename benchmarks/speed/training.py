@@ -112,7 +112,7 @@ def looped(work: job.Job, feed: Any, wave: np.ndarray, state: Any, first: int, l
         begin = time.perf_counter()
         state = loop.run(
             work.programs, feed, job.training_plan(work, wave), state, labels, start=first, total=last,
-            evaluate_every=None, log_every=training.log_every, grid=training.save_grid, hooks=hooks,
+            evaluate_every=None, log_every=training.log_every, hooks=hooks,
         )  # fmt: skip
         jax.block_until_ready(state)
         seconds = time.perf_counter() - begin

@@ -37,14 +37,21 @@ class Feed:
     threads: int = 4
 
     def steps(self, plan: Plan, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """Yield the batches of training steps; where cases are resident, whole chunks of the plan.
+        """Yield for each training step what it takes its batch from: see `chunks`."""
+        first = start
+        for end, chunk in self.chunks(plan, start, stop):
+            yield from [chunk] * (end - first)
+            first = end
+
+    def chunks(self, plan: Plan, start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (the step after its last, batch) of training steps; where cases are resident, whole chunks of the plan.
 
         A chunk lies on the devices once for all of its steps: `index` and `weight` (replicates, CHUNK, batch) and the
         `first` step (replicates,), from which the compiled step takes its own row. Moving two small arrays in each step
         costs a small model several per cent of its time.
         """
         if self.read is not None:
-            yield from self.batches(plan, start, stop)
+            yield from enumerate(self.batches(plan, start, stop), start + 1)
             return
         replicate, *rest = self.sharding.spec
         along = NamedSharding(self.sharding.mesh, PartitionSpec(replicate, None, *rest))
@@ -54,8 +61,7 @@ class Feed:
             firsts = np.full(len(index), first, np.int32)
             placed = place((index, weight, firsts), (along, along, NamedSharding(along.mesh, PartitionSpec(replicate))))
             chunk = dict(zip(("index", "weight", "first"), placed, strict=True))
-            for _ in range(min(CHUNK, stop - first)):
-                yield chunk
+            yield min(first + CHUNK, stop), chunk
 
     def batches(self, plan: Plan, start: int, stop: int) -> Iterator[dict[str, Any]]:
         """Yield the batches of steps `start` to `stop` (exclusive): `index`, `weight` and, streamed, the cases."""

@@ -29,7 +29,7 @@ class Hooks:
         save: (state, step) -> None.
         log: (step, metrics by name) -> None.
         interrupted: whether a signal asks to stop.
-        before: (step, state) -> None, before each step; for a profiler.
+        before: (step, state) -> None, before each call, which may take several steps; for a profiler.
     """
 
     validate: Callable[[TrainState, int], tuple[TrainState, dict[str, float]]]
@@ -51,7 +51,6 @@ def run(
     total: int,
     evaluate_every: int | None,
     log_every: int,
-    grid: int,
     hooks: Hooks,
 ) -> TrainState:
     """Train one wave from step `start` to step `total`.
@@ -66,31 +65,35 @@ def run(
         total: the step after the last.
         evaluate_every: steps between validations; None for the end only.
         log_every: steps between two written metrics.
-        grid: a save or an interruption falls on a multiple of this many steps.
         hooks: see `Hooks`.
 
     Raises:
         InputError: a loss or gradient became NaN or infinite (replicate and step are named).
         Interrupted: after saving.
     """
-    batches = feed.steps(plan, start, total)
-    pending: list[tuple[int, Any]] = []
-    # Enough steps in flight to keep a device busy while the host plans a chunk or writes metrics. On several simulated CPU
+    chunks, held, chunk = feed.chunks(plan, start, total), start, {}
+    several = takes_several(programs, feed)
+    pending: list[tuple[list[int], Any]] = []
+    # Enough calls in flight to keep a device busy while the host plans a chunk or writes metrics. On several simulated CPU
     # devices even two can lock each other out of the threads that their sums over devices need (XLA aborts the process);
     # replicates sum nothing.
     locking = rows(programs.mesh) > 1 and programs.mesh.devices.flat[0].platform == "cpu"
-    in_flight = 0 if locking else 16
+    in_flight = 0 if locking else 2 if several else 16
 
     def flush(newest: int) -> None:
-        """Fetch the sums of all steps before `newest`; the newest may still run on the device."""
-        ready = [item for item in pending if item[0] < newest]
+        """Fetch the sums of all calls that ended before step `newest`; the newest may still run on the device."""
+        ready = [item for item in pending if item[0][-1] < newest]
         del pending[: len(ready)]
         if ready:
-            values = to_host([sums for _, sums in ready])
-            summary = summarise([step for step, _ in ready], values, labels)
-            hooks.log(ready[-1][0], summary)
+            values = []
+            for (steps, _), sums in zip(ready, to_host([sums for _, sums in ready]), strict=True):
+                rows = range(len(steps))
+                values += [{name: sums[name][row] for name in sums} for row in rows] if several else [sums]
+            numbers = [step for steps, _ in ready for step in steps]
+            hooks.log(numbers[-1], summarise(numbers, values, labels))
 
-    for step in range(start, total + 1):
+    step = start
+    while True:
         if evaluate_every and step and (step % evaluate_every == 0 or step == total):
             flush(step)
             state, metrics = hooks.validate(state, step)
@@ -99,22 +102,45 @@ def run(
                 break
         if step == total:
             break
-        if step % grid == 0 and step > start and any(processes.any_of(hooks.interrupted(), hooks.due(step))):
+        if (
+            step % programs.spacing == 0
+            and step > start
+            and any(processes.any_of(hooks.interrupted(), hooks.due(step)))
+        ):
             flush(step)
             hooks.save(state, step)
             if any(processes.any_of(hooks.interrupted())):
                 raise Interrupted(f"stopped by a signal at step {step}")
         hooks.before(step, state)
-        state, sums = programs.train(state, feed.resident, next(batches))
-        pending.append((step, sums))
+        if step == held:
+            held, chunk = next(chunks)
+        if several:
+            # The first step stands alone, so that the first number, or the first NaN, is seen at once.
+            ends = [(step // every + 1) * every for every in (programs.spacing, evaluate_every or total)]
+            ends = [step + 1] if step == start else [held, total, *ends]
+            after = min(ends)
+            state, sums = programs.train_several(state, feed.resident, chunk, np.int32(after - step))
+        else:
+            after = step + 1
+            state, sums = programs.train(state, feed.resident, chunk)
+        pending.append((list(range(step, after)), sums))
         if len(pending) > in_flight:
             jax.block_until_ready(pending[-1 - in_flight][1])
         if step == start:
-            flush(step + 1)  # waits once, so that the first number, or the first NaN, is seen at once
-        elif (step + 1) % log_every == 0:
+            flush(after)  # waits once
+        elif after // log_every > step // log_every:
             flush(step)
+        step = after
     flush(total)
     return state
+
+
+def takes_several(programs: Programs, feed: Feed) -> bool:
+    """Return whether one call takes several steps: of models without convolutions, on cases that lie on the devices.
+
+    In a loop a CPU takes several times as long for the gradients of convolutions (jax issue 12868).
+    """
+    return not programs.convolutions and feed.read is None
 
 
 def summarise(steps: Sequence[int], values: Sequence[dict[str, np.ndarray]], labels: Sequence[str]) -> dict[str, float]:

@@ -1,15 +1,18 @@
 """The compiled functions of a run: one set for all waves, mapped over replicates and laid out on the mesh."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from medjax.data.feed import CHUNK
 from medjax.experiment import Experiment, Mesh
 from medjax.models.convolution import compiler_options, saving_options
 from medjax.training import mesh as meshes
@@ -17,6 +20,7 @@ from medjax.training.replicate import default_together, has_convolutions, over_r
 from medjax.training.state import TrainState, initialise, select
 from medjax.training.step import gather, own_row, predict_step, train_step
 
+SHORT = 1e9  # operations that take milliseconds on any device
 Shapes = dict[str, jax.ShapeDtypeStruct]
 
 
@@ -29,6 +33,9 @@ class Programs:
         waves: which replicates train together, clones included.
         initialise: (seeds, fitted) -> state.
         train: (state, resident, batch) -> (state, sums); the state is donated.
+        train_several: (state, resident, chunk, count) -> (state, sums (CHUNK, replicates)), `count` steps of a chunk of
+            the plan in one call; the state is donated.
+        spacing: saves fall on multiples of this many steps.
         predict: (variables, fitted, resident, batch) -> predictions.
         select: (state, metric) -> state with the best kept.
         state: shapes of one replicate's state.
@@ -39,6 +46,8 @@ class Programs:
     waves: list[Int[np.ndarray, " wave"]]
     initialise: Callable
     train: Callable
+    train_several: Callable
+    spacing: int
     predict: Callable
     select: Callable
     state: TrainState
@@ -100,26 +109,60 @@ def build(
         state = dataclasses.replace(state, variables=gathered(state.variables))
         return train_step(experiment, total_steps, state, gather(resident, own_row(batch, state.step)))
 
+    def train_several(state: TrainState, resident: Any, chunk: Any, count: Any) -> tuple[TrainState, Any]:
+        step = over_replicates(train, size, (0, None, 0))
+        _, one = jax.eval_shape(step, state, resident, chunk)
+        kept = jax.tree.map(lambda x: jnp.zeros((CHUNK, *x.shape), x.dtype), one)
+
+        def next_step(number: Any, carried: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
+            state, sums = step(carried[0], resident, chunk)
+            state = jax.lax.with_sharding_constraint(state, between)
+            return state, jax.tree.map(lambda whole, own: whole.at[number].set(own), carried[1], sums)
+
+        return jax.lax.fori_loop(0, count, next_step, (state, kept))
+
     def predict(variables: Any, fitted: Any, resident: Any, batch: Any) -> Any:
         return predict_step(experiment, gathered(variables), fitted, gather(resident, batch))
 
     def over(function: Callable, *axes: int | None, outputs: Any, **more: Any) -> Callable:
+        return compiled(over_replicates(function, size, axes), outputs, **more)
+
+    def compiled(function: Callable, outputs: Any, **more: Any) -> Callable:
         options = compiler_options() if convolutions else saving_options() if saves else None
-        mapped = over_replicates(function, size, axes)
-        return jax.jit(mapped, out_shardings=outputs, compiler_options=options, **more)
+        return jax.jit(function, out_shardings=outputs, compiler_options=options, **more)
 
     wave = jax.tree.map(lambda x: jax.ShapeDtypeStruct((size, *x.shape), x.dtype), state)
     between, replicate = meshes.kept(mesh, wave), meshes.spread(mesh, "replicate")
+    grid = experiment.training.save_grid
+    work = 6 * size * (batch or 0) * sum(math.prod(x.shape) for x in jax.tree.leaves(state.variables["params"]))
     return Programs(
         mesh=mesh,
         waves=every,
         initialise=over(start, 0, 0, outputs=between),
         train=over(train, 0, None, 0, outputs=(between, replicate), donate_argnums=0),
+        train_several=compiled(
+            train_several, outputs=(between, meshes.spread(mesh, None, "replicate")), donate_argnums=0
+        ),
+        spacing=grid if convolutions else spacing(grid, total_steps, work / mesh.size),
         predict=over(predict, 0, 0, None, 0, outputs=replicate),
         select=over(lambda state, metric: select(state, metric, patience), 0, 0, outputs=between),
         state=state,
         convolutions=convolutions,
     )
+
+
+def spacing(grid: int, total: int, operations: float) -> int:
+    """Return on multiples of how many steps a save may fall; a multiple of `grid`.
+
+    Between them, steps of a dense model are handed out in one call. Where a step takes milliseconds at most that are as
+    many as a chunk of the plan holds, but half of the training at most: a save lies behind the last one.
+
+    Args:
+        grid: the experiment's `training.save_grid`.
+        total: steps of the training.
+        operations: of a step and device, about.
+    """
+    return max(grid, min(CHUNK, total // 2) // grid * grid) if operations < SHORT else grid
 
 
 def model_input_shapes(experiment: Experiment, shapes: Shapes) -> tuple[jax.ShapeDtypeStruct, ...]:

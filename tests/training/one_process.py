@@ -1,7 +1,7 @@
 """One process of a run, for the tests: trains as `train.py` does, and kills itself where it is told to.
 
 Arguments, as one JSON object: coordinator, processes, process, workdir, mesh (replicate, data, fsdp), `dies`: null, "step"
-(in the middle of the 12th step), "save" (in the middle of the second save) or "judge" (before its part of the judging),
+(in the middle of the 13th to the 16th step, which are one call), "save" (in the middle of the second save) or "judge" (before its part of the judging),
 and `sealed`: whether to train, instead of one run in cross-validation, two that open a test set, "table" and "masks".
 """
 
@@ -20,7 +20,7 @@ from medjax.data import ledger
 from medjax.data.split import HashedSplit
 from medjax.experiment import Experiment
 from medjax.report.screen import Silent
-from medjax.training import checkpoint, mesh, processes
+from medjax.training import checkpoint, mesh, processes, programs
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -30,13 +30,13 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_at_step(number: int) -> None:
-    """Die when the 12th step has been given to the device and is not done."""
+def die_at_call(number: int) -> None:
+    """Die when the steps of this call have been given to the device and are not done."""
     build, taken = job.build, iter(range(1000))
 
     def built(*arguments):
         work = build(*arguments)
-        train = work.programs.train
+        train = work.programs.train_several
 
         def step(*inputs):
             if next(taken) == number:
@@ -45,7 +45,7 @@ def die_at_step(number: int) -> None:
                 die()
             return train(*inputs)
 
-        object.__setattr__(work.programs, "train", step)
+        object.__setattr__(work.programs, "train_several", step)
         return work
 
     job.build = built
@@ -122,8 +122,9 @@ def main() -> int:
     """Train."""
     told = json.loads(sys.argv[1])
     mesh.LEAST_SHARDED = 64
+    programs.SHORT = 0  # a save may fall on every fourth step, and a call takes four: the first one, three, four, ...
     if told["dies"] == "step":
-        die_at_step(12)
+        die_at_call(4)
     elif told["dies"] == "save":
         die_at_save(2)
     elif told["dies"] == "judge":

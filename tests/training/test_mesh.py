@@ -1,4 +1,5 @@
 import dataclasses
+from functools import partial
 
 import jax
 import numpy as np
@@ -34,13 +35,14 @@ def test_what_is_kept_between_steps_is_divided_and_the_moments_lie_with_their_pa
     seeds = np.array([work.replicates[k].seed for k in wave], np.uint32)
     state = work.programs.initialise(seeds, take(work.fitted, wave, work.programs.mesh))
     feed = job.feed(work)
-    batch = next(feed.steps(job.training_plan(work, wave), 0, 1))
-    for _ in range(2):
+    _, chunk = next(feed.chunks(job.training_plan(work, wave), 0, 4))
+    for take_steps in (work.programs.train, partial(work.programs.train_several, count=np.int32(3)), None):
         divided = [x for x in jax.tree.leaves((state.variables, state.moments, state.average)) if x.ndim == 3]
         kernels = [x for x in divided if x.shape[1:] == (30, 8)]
         assert len(kernels) == 4  # the parameter, two moments of Adam and the average
         assert all({part.data.shape for part in x.addressable_shards} == {(len(wave), 30, 2)} for x in kernels)
-        state, _ = work.programs.train(state, feed.resident, batch)
+        if take_steps is not None:
+            state, _ = take_steps(state, feed.resident, chunk)
 
 
 def test_more_devices_than_there_are_and_none_are_refused():
