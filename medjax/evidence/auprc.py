@@ -30,7 +30,7 @@ def auprc(
         low, _ = wilson(events, events, level)
         return Interval(1.0, low, 1.0, level, "Wilson with the positive patients as cases (AUPRC at its limit)")
     error, how = resampling.standard_error(
-        lambda weights: classification.auprc(score, target, weights), patient, resamples=resamples, seed=seed
+        classification.ranked_auprc(score, target), patient, resamples=resamples, seed=seed
     )
     forward, derivative, back = SCALES["logit"]
     # A jackknife that never loses a single event sees no variation: the last term is then what is left.

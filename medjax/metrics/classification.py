@@ -5,6 +5,8 @@ shape `(...)`, so that 1,000 bootstrap resamples are one call. Integer weights m
 undefined (0/0, one class only) is NaN, never a silent 0 or 0.5. All sums are float64.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Shaped
 
@@ -146,18 +148,34 @@ def auprc(score: Cases, target: Cases, weights: Weights | None = None) -> Values
 
     No interpolation (Davis & Goadrich, ICML 2006). NaN without a positive case.
     """
-    score = np.asarray(score)
-    weights = _weights(weights, len(score))
-    if not len(score):
-        return np.full(weights.shape[:-1], np.nan)
+    return ranked_auprc(score, target)(weights)
+
+
+def ranked_auprc(score: Cases, target: Cases) -> Callable[[Weights | None], Values]:
+    """Average precision as a function of case weights; the scores are sorted once, not at every call."""
+    score, positive = np.asarray(score), np.asarray(target).astype(bool)
     order = np.argsort(-score, kind="stable")
     last_of_tie = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-    weights = weights[..., order]
-    everyone = np.cumsum(weights, axis=-1)[..., last_of_tie]
-    hits = np.cumsum(weights * np.asarray(target).astype(bool)[order], axis=-1)[..., last_of_tie]
-    precision = hits / np.where(everyone == 0, 1.0, everyone)
-    gain = np.diff(hits, axis=-1, prepend=0.0)
-    return ratio(np.einsum("...i,...i->...", gain, precision), hits[..., -1])
+    # Recall grows only at scores that a positive case has: precision is needed nowhere else.
+    positives = np.flatnonzero(positive[order])
+    tie = np.searchsorted(last_of_tie, positives)
+    last_positive = np.flatnonzero(np.append(np.diff(tie) != 0, True)) if len(tie) else tie
+    ends = last_of_tie[tie[last_positive]]
+
+    def metric(weights: Weights | None) -> Values:
+        weights = _weights(weights, len(score))
+        if not len(positives):
+            return np.full(weights.shape[:-1], np.nan)
+        ranked = weights.take(order, axis=-1)
+        hits = np.cumsum(ranked.take(positives, axis=-1), axis=-1)
+        if len(last_positive) < len(positives):
+            hits = hits.take(last_positive, axis=-1)
+        everyone = np.cumsum(ranked, axis=-1).take(ends, axis=-1)
+        precision = hits / np.where(everyone == 0, 1.0, everyone)
+        gain = np.diff(hits, axis=-1, prepend=0.0)
+        return ratio(np.einsum("...i,...i->...", gain, precision), hits[..., -1])
+
+    return metric
 
 
 def class_auroc(
