@@ -12,7 +12,7 @@ CURVES = (
     Curve("evaluation", "the table of two classes with every interval", "cases", f"{_MODULE}:evaluation",
           (1_000, 4_000, 16_000, 64_000), 1.1, "sorting: n log n"),
     Curve("concordance", "Harrell's index with its interval", "cases", f"{_MODULE}:concordance",
-          (1_000, 4_000, 16_000, 64_000), 1.2, "a tree instead of all pairs: n log n, and less cache at every size"),
+          (1_000, 4_000, 16_000, 64_000), 1.2, "runs that are parted bit by bit instead of all pairs: n log n, and less cache at every size"),
     Curve("bootstrap_cases", "1,000 bootstrap resamples of AUROC", "cases", f"{_MODULE}:bootstrap_cases",
           (1_000, 4_000, 16_000, 64_000), 1.1, "sorting once, then sums"),
     Curve("bootstrap_resamples", "bootstrap of AUROC, 2,000 cases", "resamples", f"{_MODULE}:bootstrap_resamples",

@@ -39,22 +39,37 @@ def later_and_lower(
     """For each case the weight of all that come after it with a lower risk; tied risk counts one half.
 
     The highest bit in which two places differ says which comes after. For each bit, cases that agree in all higher bits
-    stand together, sorted by risk, and a running sum answers all of them: O(n log^2 n) in time, exact.
+    stand together, sorted by risk, and a running sum answers all of them. The next bit parts each of these groups in two,
+    which keeps them sorted: O(n log n) in time, exact.
     """
     rank = np.unique(np.asarray(risk), return_inverse=True)[1].reshape(-1)
-    ranks, total = int(rank.max(initial=-1)) + 1, np.zeros(weights.shape)
-    for bit in range(int(order.max(initial=0)).bit_length()):
-        is_later = (order >> bit) & 1 == 1
-        code = (order >> (bit + 1)) * ranks + rank
-        ascending = np.argsort(code, kind="stable")
-        below = np.zeros((*weights.shape[:-1], len(code) + 1))
-        np.cumsum(np.where(is_later, weights, 0.0)[..., ascending], axis=-1, out=below[..., 1:])
-        asked, ordered = np.flatnonzero(~is_later), code[ascending]
-        group = np.searchsorted(ordered, code[asked] - rank[asked], side="left")
-        first = np.searchsorted(ordered, code[asked], side="left")
-        last = np.searchsorted(ordered, code[asked], side="right")
-        total[..., asked] += (below[..., first] + below[..., last]) / 2 - below[..., group]
+    standing, here = np.argsort(rank, kind="stable"), np.arange(len(rank))
+    total = np.zeros(weights.shape)
+    for bit in reversed(range(int(order.max(initial=0)).bit_length())):
+        place = order[standing]
+        is_later, group = (place >> bit) & 1 == 1, place >> (bit + 1)
+        new_group = np.diff(group, prepend=-1) != 0
+        first, last = _runs(new_group)
+        tie_first, tie_last = _runs(new_group | (np.diff(rank[standing], prepend=-1) != 0))
+        below = np.zeros((*weights.shape[:-1], len(rank) + 1))
+        np.cumsum(np.where(is_later, weights[..., standing], 0.0), axis=-1, out=below[..., 1:])
+        asked = ~is_later
+        total[..., standing[asked]] += (below[..., tie_first[asked]] + below[..., tie_last[asked]]) / 2 - below[
+            ..., first[asked]
+        ]
+        before = np.concatenate([[0], np.cumsum(asked)])  # how many of those asked stand before each position
+        own = before[here] - before[first]
+        moved = np.empty_like(standing)
+        moved[np.where(asked, first + own, here + before[last] - before[here])] = standing
+        standing = moved
     return total
+
+
+def _runs(starts: Bool[np.ndarray, " cases"]) -> tuple[Order, Order]:
+    """For each position the first one of its run, and the first one behind it."""
+    first = np.flatnonzero(starts)
+    number = np.cumsum(starts) - 1
+    return first[number], np.append(first[1:], len(starts))[number]
 
 
 def parts(cases: int, fold: Cases | None) -> list[Int[np.ndarray, " _"]]:
