@@ -5,6 +5,7 @@ a process starts. In small pages the intermediate values of one training step of
 which are fetched and given back every step. The arithmetic is the same.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -21,7 +22,8 @@ def start_with_large_pages() -> None:
     notebook, a debugger's or a test's process, or anywhere else where the command is not all that the process does.
     """
     if (value := tunables()) is not None and _is_all():
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "GLIBC_TUNABLES": value})
+        with contextlib.suppress(OSError):  # then it goes on as it is
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "GLIBC_TUNABLES": value})
 
 
 def tunables(kernel: Path = KERNEL) -> str | None:
@@ -60,5 +62,5 @@ def _is_all() -> bool:
     module = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "").removesuffix(
         ".__main__"
     )  # python -m
-    own = arguments == sys.argv[1:] and command in (sys.argv[0], module)
+    own = arguments == sys.argv[1:] and command in (sys.argv[0], module) and command != "-"  # read from a pipe, once
     return own and bool(sys.executable) and "jax" not in sys.modules and threading.active_count() == 1

@@ -68,6 +68,7 @@ def test_who_has_decided_and_other_libraries_are_left_alone(tmp_path, monkeypatc
             True,
         ),
         (["python", "-m", "ipykernel_launcher", "-f", "kernel.json"], ["train.py"], None, False),
+        (["python", "-"], ["-"], None, False),
         (["python", "-m", "IPython"], ["train.py"], None, False),
         (["python", "-m", "pytest"], ["medjax", "plan", "a.py"], "pytest.__main__", False),
     ],
