@@ -1,14 +1,14 @@
 """What the training loop adds to the bare compiled step, and how long it takes until the first step is done.
 
-Both sides of the loop take the same steps on the same batches, in one process. "Bare" calls the compiled step on batches that
-already lie on the device and waits once, at the end; "loop" is `medjax.training.loop.run` with planning, feeding, logging to
+Both sides of the loop take the same steps on the same batches, in one process. "Bare" calls the compiled program, as many steps
+at once as a chunk of the plan holds, on chunks that already lie on the device, and waits once, at the end; "loop" is `medjax.training.loop.run` with planning, feeding, logging to
 metrics.jsonl and TensorBoard, and progress.
 """
 
 from benchmarks.speed.row import Goal, Row, Side
 from benchmarks.speed.worker import Work
 
-CONFIG, STEPS = "configs/breast_cancer.py", 200
+CONFIG, STEPS = "configs/breast_cancer.py", 640
 
 
 def loop() -> Work:
@@ -23,13 +23,13 @@ def loop() -> Work:
 
     work = job.build(config.load_experiment(CONFIG))
     wave, feed = work.programs.waves[0], job.feed(work)
-    batches = list(feed.steps(job.training_plan(work, wave), 0, STEPS))
+    chunks = list(feed.chunks(job.training_plan(work, wave), 0, STEPS))
 
     def bare() -> float:
         state = training.start(work, wave)
         begin = time.perf_counter()
-        for batch in batches:
-            state, _ = work.programs.train(state, feed.resident, batch)
+        for first, (after, chunk) in zip([0, *(after for after, _ in chunks)], chunks, strict=False):
+            state, _ = work.programs.train_several(state, feed.resident, chunk, np.int32(after - first))
         jax.block_until_ready(state)
         return (time.perf_counter() - begin) / STEPS
 
