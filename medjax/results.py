@@ -21,6 +21,7 @@ from medjax.evidence.thresholds import attained, choose_threshold
 from medjax.experiment import Experiment
 from medjax.job import Job
 from medjax.tasks import judged
+from medjax.training import processes
 from medjax.training.replicate import Replicate
 
 KINDS = {
@@ -194,7 +195,9 @@ def judge(
     compared: dict[str, Predictions] | None = None,
     opening: Opening | None = None,
 ) -> dict[str, Any]:
-    """Evaluate predictions under the plan, and write `predictions/<name>.csv` and `evaluation/<name>.json`.
+    """Evaluate predictions under the plan; the first process writes `predictions/<name>.csv` and `evaluation/<name>.json`.
+
+    Several processes all call it with the same predictions, and divide the metrics with their intervals among them.
 
     Args:
         experiment: resolved.
@@ -222,6 +225,7 @@ def judge(
         prevalences=settings.prevalences,
         decision_thresholds=(settings.decision_threshold,),
         late_entry=getattr(experiment.task, "entry", False),
+        each=processes.divided,
     )
     kind = name.partition("_")[0] if name.startswith("external") else name
     label = KINDS[kind]
@@ -239,8 +243,9 @@ def judge(
             plan.content["reserved"], predictions, _positive(experiment), threshold, seed=experiment.seed
         )
     result = {"about": head, **result}
-    write_csv(run / folder.predictions(name), predictions)
-    folder.write_json(run / folder.evaluation(name), result)
+    if processes.first():
+        write_csv(run / folder.predictions(name), predictions)
+        folder.write_json(run / folder.evaluation(name), result)
     return result
 
 

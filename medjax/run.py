@@ -207,8 +207,6 @@ def _freeze(work: Job, model: Predictor, run: Path) -> Plan:
 
 def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run: Path) -> dict[str, Any]:
     found = judging.of(work.experiment.task).development(work, model, plan, split)
-    if not processes.first():
-        return {}
     compared = results.references(work, split, found.predictions)
     return _judge(work.experiment, plan, found, split, run, facts.about(work.experiment, model.record), compared)
 
@@ -216,8 +214,6 @@ def _judge_development(work: Job, model: Predictor, plan: Plan, split: str, run:
 def _judge_test(work: Job, model: Predictor, plan: Plan, run: Path, command: str | None) -> dict[str, Any]:
     source, opened = open_test(work, model, plan, run, command)
     found = judging.of(work.experiment.task).elsewhere(model, plan, source)
-    if not processes.first():
-        return {}
     behind = Prepared(source, work.source.pipeline)
     compared = results.references(work, "test", found.predictions, (behind[i] for i in range(len(behind))))
     about = facts.about(work.experiment, model.record)
@@ -234,7 +230,8 @@ def _judge(
     compared: dict[str, Predictions] | None = None,
     opened: ledger.Opening | None = None,
 ) -> dict[str, Any]:
-    found.keep(run, name)
+    if processes.first():
+        found.keep(run, name)
     return results.judge(
         experiment, plan, found.predictions, name, run, {**about, **found.about}, compared=compared, opening=opened
     )

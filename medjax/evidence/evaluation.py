@@ -11,7 +11,7 @@ from medjax.evidence import calibration, comparison, decision, intervals, multi_
 from medjax.evidence.by_label import label_counts, label_entries
 from medjax.evidence.difference import between_methods, difference_interval, paired, variation
 from medjax.evidence.intervals import Interval
-from medjax.evidence.measures import class_entries, entry, metric_entries, point, views, warnings
+from medjax.evidence.measures import Each, class_entries, entry, in_turn, metric_entries, point, views, warnings
 from medjax.evidence.predictions import Predictions, aligned, ensemble, known, select
 from medjax.evidence.sample_size import non_inferiority
 from medjax.evidence.sections import calibration_bands, sections
@@ -43,6 +43,7 @@ def evaluate(
     prevalences: tuple[float, ...] = (),
     decision_thresholds: tuple[float, ...] = (0.1,),
     late_entry: bool = False,
+    each: Each = in_turn,
 ) -> dict:
     """Everything that these predictions show, as plain JSON (NaN is null, with a reason beside it).
 
@@ -52,7 +53,8 @@ def evaluate(
     `margin` (>= 0, on the scale of the primary metric) was stated beforehand. `further` names references beside the first;
     each has its own metrics and paired differences, whose intervals are not adjusted for their number: what is claimed
     against every one of them needs no adjustment. `late_entry` says that some cases came under observation after time 0, which
-    nothing here takes into account; the result then warns of it. Raises InputError where the primary metric is unknown or undefined, or
+    nothing here takes into account; the result then warns of it. `each` may divide the metrics over processes that all call
+    this with the same predictions; all get the same result. Raises InputError where the primary metric is unknown or undefined, or
     where a reference has other cases.
     """
     seeds = len(predictions.seed)
@@ -92,7 +94,7 @@ def evaluate(
         "primary": primary,
         "level": level,
         "kind": predictions.kind,
-        "metrics": metric_entries(predictions, setting),
+        "metrics": metric_entries(predictions, setting, each),
         "counts": _counts(setting) | {"seeds": seeds, "without_target": without_target},
         "conditional_on": "the fold models" if setting.fold is not None else "the trained models",
     }
@@ -113,14 +115,14 @@ def evaluate(
     if reference is not None:
         reference = aligned(reference, predictions)
         other = _with_threshold(setting, reference_threshold)
-        result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other)}
+        result["reference"] = {"name": reference_name, "metrics": metric_entries(reference, other, each)}
         result["comparison"] = _compare(predictions, reference, setting, other, primary, margin)
         more = {name: aligned(one, predictions) for name, one in (further or {}).items()}
         if more:
             result["further_references"] = [
                 {
                     "name": name,
-                    "metrics": metric_entries(one, setting),
+                    "metrics": metric_entries(one, setting, each),
                     "comparison": _compare(predictions, one, setting, setting, primary, margin),
                 }
                 for name, one in more.items()

@@ -14,6 +14,7 @@ from medjax.evidence.ratios import ratio_of_sums
 from medjax.evidence.setting import QUANTILE, Setting
 from medjax.metrics import classification, ordinal, regression
 
+Each = Callable[[Callable[[int], dict], int], list[dict]]
 ENOUGH_PATIENTS = 30
 # Coverage measured by benchmarks/coverage.py with 10 patients in each of two classes (AUROC .86): printed in warnings.
 COVERAGE_AT_TEN: dict[str, float] = {
@@ -264,15 +265,24 @@ def warnings(name: str, found: Interval, setting: Setting) -> str:
     return "; ".join(text for text in told if text)
 
 
-def metric_entries(predictions: Predictions, setting: Setting) -> dict[str, dict]:
-    """Every metric of the ensemble with its interval, and the spread of the single seeds beside it."""
+def in_turn(function: Callable[[int], dict], count: int) -> list[dict]:
+    """Return what a function gives for 0 to `count` - 1; a stand-in divides the numbers over processes."""
+    return [function(number) for number in range(count)]
+
+
+def metric_entries(predictions: Predictions, setting: Setting, each: Each = in_turn) -> dict[str, dict]:
+    """Every metric of the ensemble with its interval, and the spread of the single seeds beside it.
+
+    `each` calls a function with each metric's number, and returns what it gave in this order.
+    """
     mean = ensemble(predictions)
     patients = int(setting.patient.max()) + 1
-    result = {}
-    for name in setting.names:
+
+    def one(number: int) -> dict:
+        name = setting.names[number]
         found = interval(name, mean, setting)
         more: dict[str, object] = {
-            "seeds": _spread(np.array([float(point(name, one, setting)(None)) for one in predictions.values]))
+            "seeds": _spread(np.array([float(point(name, own, setting)(None)) for own in predictions.values]))
         }
         counted, (cases, whose) = None, (len(mean), patients)
         if setting.kind in ("probability", "grade"):
@@ -296,8 +306,9 @@ def metric_entries(predictions: Predictions, setting: Setting) -> dict[str, dict
             more["base_rate_alone"] = base / 2 if setting.positive is not None else base
         if warning := warnings(name, found, setting):
             more["warning"] = warning
-        result[name] = entry(found, cases, whose, **more)
-    return result
+        return entry(found, cases, whose, **more)
+
+    return dict(zip(setting.names, each(one, len(setting.names)), strict=True))
 
 
 def class_entries(mean: Float[np.ndarray, "cases outputs"], setting: Setting) -> dict[str, dict]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flax import serialization
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
@@ -142,6 +143,20 @@ def test_cases_of_one_patient_widen_the_intervals():
     assert "warning" in grouped["metrics"]["accuracy"]
     assert "warning" not in alone["metrics"]["accuracy"]
     assert "patient 1" not in json.dumps(grouped)
+
+
+@pytest.mark.parametrize("predictions", [binary(60), several(60), values(60)], ids=["binary", "several", "values"])
+def test_who_computes_a_metric_changes_nothing(predictions):
+    """As processes divide them: in any order, and sent from one to the other."""
+
+    def elsewhere(function, count):
+        found = {number: function(number) for number in reversed(range(count))}
+        return [serialization.msgpack_restore(serialization.msgpack_serialize(found[k])) for k in range(count)]
+
+    settings = {"primary": "mean_absolute_error" if predictions.kind == "value" else "auroc", "resamples": 50}
+    settings |= {"positive": 1} if len(predictions.classes) == 2 else {}
+    settings |= {"reference": replace(predictions, values=predictions.values[:, ::-1])}
+    assert evaluate(predictions, **settings) == evaluate(predictions, **settings, each=elsewhere)
 
 
 def test_multi_class_and_regression():

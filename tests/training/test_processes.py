@@ -13,7 +13,7 @@ import pytest
 from medjax import run
 from medjax.errors import InputError
 from medjax.evidence.prediction_files import read_csv
-from medjax.folder import predictions
+from medjax.folder import evaluation, predictions, read_json
 from medjax.training import checkpoint, processes
 
 CHILD = Path(__file__).with_name("one_process.py")
@@ -89,10 +89,18 @@ def test_two_processes_train_one_run_and_one_of_them_writes_it(two, name):
 
 @pytest.mark.parametrize("name", ["table", "masks"])
 def test_what_two_processes_predict_together_one_predicts_too(two, name):
-    """Every case once and in the same order."""
-    together = read_csv(two / name / predictions("test"))
-    run.evaluate(two / name, "test", config_file=ONE_PIXEL)
+    """Every case once and in the same order; and every metric, whichever process found its interval."""
+    together, judged = read_csv(two / name / predictions("test")), read_json(two / name / evaluation("test"))
+    again = run.evaluate(two / name, "test", config_file=ONE_PIXEL)
     alone = read_csv(two / name / predictions("test"))
+    assert list(judged["metrics"]) == list(again["metrics"])
+    for metric, found in again["metrics"].items():
+        one, other = (
+            [entry[key] for key in ("estimate", "low", "high")] for entry in (judged["metrics"][metric], found)
+        )
+        np.testing.assert_allclose(
+            np.array(one, float), np.array(other, float), rtol=1e-3, err_msg=metric
+        )  # None is NaN
     assert together.id.tolist() == alone.id.tolist()
     assert len(together.id) % 2 or name == "table"  # one process segments a case more than the other
     np.testing.assert_allclose(together.values, alone.values, rtol=1e-5)
