@@ -16,7 +16,6 @@ from typing import Any
 
 from benchmarks.cost import machines, measure, page, step, work
 from benchmarks.speed import machine
-from benchmarks.speed.row import cores
 
 # Four processes compile convolutions for minutes on two cores, so they take the dense models only.
 PROCESSES = {1: tuple(step.MODELS), 2: tuple(step.MODELS), 4: ("perceptron", "replicates")}
@@ -59,14 +58,15 @@ def compared(models: tuple[str, ...]) -> dict[str, Any]:
     found = {}
     for count, able in PROCESSES.items():
         print(f"{count} processes ...", file=sys.stderr, flush=True)
-        found[count] = measure.run(count, [name for name in models if name in able], count == 1)
+        found[count] = measure.run(count, [name for name in models if name in able])
     counted = {}
     for name in models:
         experiment, arrays, batch, replicates = step.experiment(name, 1)
         programs = built(experiment, arrays, batch, replicates, jax.devices()[:1])
         counted[name] = vars(work.of(programs, step.shapes(programs, arrays, batch), batch))
     return {
-        "machine": machine.describe(), "cores": cores(), "commit": machine.commit(), "rates": found[1]["machine"],
+        "machine": machine.describe(), "commit": machine.commit(),
+        "rates": {str(count): one["machine"] for count, one in found.items()},
         "sums": {str(count): one["sums"] for count, one in found.items()},
         "steps": {
             name: {str(count): one["steps"][name] for count, one in found.items() if name in one["steps"]} for name in models

@@ -1,6 +1,5 @@
 """Machines: this one from its measurements, and accelerators from what their makers state and a share of it."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,22 +31,16 @@ ACCELERATORS = {
 }
 
 
-def here(measured: Mapping[str, Any], count: int, cores: int, sums: Sequence[float]) -> Machine:
-    """Return one of so many processes that share this machine: each has its share of what one alone has measured.
+def here(measured: Mapping[str, Any], count: int, sums: Sequence[float]) -> Machine:
+    """Return one of so many processes that share this machine.
 
     Args:
-        measured: by `measure.machine`.
+        measured: by `measure.machine` in one of them, while the others did the same: its share of the cores and memory.
         count: processes.
-        cores: of the machine; more processes than that wait for each other in every step.
         sums: seconds to sum arrays of `SUMMED` bytes over the processes; empty for one process.
     """
-    alone = Machine(**measured, link=math.inf, latency=0.0)
     if count == 1:
-        return alone
+        return Machine(**measured, link=math.inf, latency=0.0)
     smallest, largest = sums[0], sums[-1]
     ring = 2 * (count - 1) / count * (SUMMED[-1] - SUMMED[0])
-    return dataclasses.replace(
-        alone, products=alone.products / count, convolutions=alone.convolutions / count,
-        bandwidth=alone.bandwidth / count, overhead=alone.overhead * max(1, count / cores),
-        link=ring / max(largest - smallest, 1e-9), latency=smallest, host=count,
-    )  # fmt: skip
+    return Machine(**measured, link=ring / max(largest - smallest, 1e-9), latency=smallest, host=count)

@@ -26,13 +26,12 @@ SECONDS = 2.0  # of measuring a step, after the first two
 SUMMED = (2**12, 2**20, 2**24)  # bytes of the arrays whose sums over processes are timed
 
 
-def run(count: int, models: Sequence[str], machine: bool) -> dict[str, Any]:
+def run(count: int, models: Sequence[str]) -> dict[str, Any]:
     """Start the processes, and return what the first has measured.
 
     Args:
         count: processes.
         models: of `step.MODELS`.
-        machine: whether to measure what one process can do: products, convolutions, copies.
 
     Returns:
         `steps`: seconds of each model's step; `machine`; `sums`: seconds to sum arrays of `SUMMED` bytes.
@@ -49,7 +48,6 @@ def run(count: int, models: Sequence[str], machine: bool) -> dict[str, Any]:
             "processes": count,
             "coordinator": coordinator,
             "models": list(models),
-            "machine": machine,
             "out": str(out),
         }
         started = [
@@ -70,7 +68,7 @@ def child(task: dict[str, Any]) -> None:
 
     if task["processes"] > 1:
         processes.start(task["coordinator"], task["processes"], task["process"])
-    found: dict[str, Any] = {"machine": machine() if task["machine"] else {}}
+    found: dict[str, Any] = {"machine": machine()}
     found["sums"] = sums() if task["processes"] > 1 else []
     found["steps"] = {name: step(name, task["processes"]) for name in task["models"]}
     if processes.first():

@@ -18,13 +18,14 @@ OPENING = """# What a step costs: a model beside measurements
 Written by that command; benchmarks/cost/model.py is the model, in {lines} lines. "Predicted" knows of the machine only what
 four small programs have measured (products, convolutions, copies, sums over processes), and of the step only what is counted
 before it runs. "From one" takes the step that one process has measured, and adds what the model says of the exchange.
-Processes share this machine's cores, so that two are not faster than one, but for what one cannot divide.
+Processes share this machine's cores, so that two are not faster than one, but for what one cannot divide; what the machine can
+do is measured in each number of processes at once.
 """
 
 
 def page(content: Mapping[str, Any]) -> str:
     """Return the page in Markdown; content is what `cost.json` holds."""
-    about, rates = content["machine"], content["rates"]
+    about, rates = content["machine"], content["rates"]["1"]
     lines = len(open_source().splitlines())
     parts = [OPENING.format(lines=lines)]
     parts.append(
@@ -99,7 +100,7 @@ def ahead(name: str, one: Work, kind: str) -> list[str]:
 
 def _row(name: str, count: int, content: Mapping[str, Any]) -> str:
     one, measured = Work(**content["work"][name]), content["steps"][name]
-    machine = machines.here(content["rates"], count, content["cores"], content["sums"][str(count)])
+    machine = machines.here(content["rates"][str(count)], count, content["sums"][str(count)])
     axes = Axes(replicate=count) if one.replicates > 1 else Axes(data=count)
     found = cost(one, machine, axes)
     seconds, alone = measured[str(count)], measured["1"]

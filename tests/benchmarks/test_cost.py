@@ -59,11 +59,10 @@ def test_replicates_never_talk_and_clones_fill_them_up():
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_share_the_machine(count):
     rates = {"products": 1e9, "convolutions": 1e9, "bandwidth": 1e9, "overhead": 1e-4}
-    here = machines.here(rates, count, 2, [1e-3, 2e-3, 21e-3])
-    assert here.products == 1e9 / count
-    assert here.overhead == 1e-4 * count / 2
+    shared = {name: rate / count for name, rate in rates.items()}  # as measured in all of them at once
+    here = machines.here(shared, count, [1e-3, 2e-3, 21e-3])
     assert here.link == pytest.approx(2 * (count - 1) / count * (2**24 - 2**12) / 20e-3)
-    alone, together = cost(WORK, machines.here(rates, 1, 2, []), Axes()), cost(WORK, here, Axes(data=count))
+    alone, together = cost(WORK, machines.here(rates, 1, []), Axes()), cost(WORK, here, Axes(data=count))
     assert together.compute == pytest.approx(alone.compute)
 
 
