@@ -1,7 +1,7 @@
 """Large pages for large arrays: on Linux the commands start themselves with the C library told to ask for them.
 
-Most Linux kernels give pages of 2 MiB to programs that ask ("madvise"), and glibc asks only if `GLIBC_TUNABLES` says so when
-a process starts. In small pages the intermediate values of one training step of a ResNet-18 (128 images) are 350,000 pages,
+Many Linux systems give pages of 2 MiB to programs that ask ("madvise"), and glibc asks only if `GLIBC_TUNABLES` says so when
+a process starts. In small pages the intermediate values of one training step of a ResNet-18 (128 images) are 270,000 pages,
 which are fetched and given back every step. The arithmetic is the same.
 """
 
