@@ -2,7 +2,8 @@
 
     python -m benchmarks.cost.measure TASK
 
-is one process of a run; it is started by `run`. Processes have one device each and find each other over the loopback.
+is one process of a run; it is started by `run`. Processes have one device each and find each other over the loopback; of
+several each has one core to itself, as far as there are cores.
 """
 
 import json
@@ -68,6 +69,10 @@ def child(task: dict[str, Any]) -> None:
     from medjax.training import processes
 
     if task["processes"] > 1:
+        # As a cluster gives them: threads of several processes that spin on the same cores would keep each other waiting.
+        if hasattr(os, "sched_setaffinity"):  # Linux
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cores[task["process"] % len(cores)]})
         processes.start(task["coordinator"], task["processes"], task["process"])
     found: dict[str, Any] = {"machine": machine(convolves=set(task["models"]) > DENSE)}
     found["sums"] = sums() if task["processes"] > 1 else []

@@ -18,8 +18,8 @@ OPENING = """# What a step costs: a model beside measurements
 Written by that command; benchmarks/cost/model.py is the model, in {lines} lines. "Predicted" knows of the machine only what
 four small programs have measured (products, convolutions, copies, sums over processes), and of the step only what is counted
 before it runs. "From one" takes the step that one process has measured, and adds what the model says of the exchange.
-Processes share this machine's cores, so that two are not faster than one, but for what one cannot divide; what the machine can
-do is measured in each number of processes at once.
+One process has all cores of this machine; of several each has one, which two may have to share, so that they are not faster
+together. What the machine can do is measured in each number of processes at once.
 """
 
 
