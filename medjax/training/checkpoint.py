@@ -1,6 +1,7 @@
 """Checkpoints: the last two states, written in the background, each with a digest of its content."""
 
 import hashlib
+import json
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +13,12 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
 from medjax.data.placement import place
+from medjax.data.storage import write_atomically
 from medjax.errors import InputError
 from medjax.training import processes
 
 KEEP = 2
+FILES = "files.json"  # beside the content: the SHA-256 of each file
 
 
 def leaves(tree: Any) -> dict[str, np.ndarray]:
@@ -99,6 +102,7 @@ def restore(folder: Path, like: Any) -> tuple[int, Any, list[str]]:
             metadata: Any = ocp.metadata(str(folder / str(step))).custom_metadata or {}
             expected = {path: [list(x.shape), str(x.dtype)] for path, x in leaves(like).items()}
             _compare(metadata.get("leaves", expected), expected, folder / str(step))
+            _check_files(folder / str(step))
             state = ocp.load(str(folder / str(step)), like)
             if digest(state) != metadata.get("digest"):
                 raise ValueError("its content is not what was saved (the digest differs)")
@@ -124,8 +128,33 @@ def _write(folder: Path, step: int, state: Any) -> None:
     processes.check_equal(metadata["digest"], f"the states at step {step}")
     ocp.save(str(folder / str(step)), _shared_out(state), overwrite=True, custom_metadata=metadata)
     if processes.first():
+        saved = folder / str(step)
+        write_atomically(saved / FILES, json.dumps(_file_digests(saved), indent=1).encode())
         for old in steps(folder)[:-KEEP]:
             shutil.rmtree(folder / str(old))
+
+
+def _file_digests(checkpoint: Path) -> dict[str, str]:
+    paths = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != FILES)
+    digests = {}
+    for path in paths:
+        with path.open("rb") as file:
+            digests[path.relative_to(checkpoint).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def _check_files(checkpoint: Path) -> None:
+    """Find damaged files before orbax does.
+
+    When one of its reads fails, those under way report to an event loop that it has closed, and a traceback reaches the
+    screen. A save that was killed just before its list was written has none; the digest of the content covers it.
+    """
+    if not (checkpoint / FILES).is_file():
+        return
+    found = _file_digests(checkpoint)
+    for name, expected in json.loads((checkpoint / FILES).read_text()).items():
+        if found.get(name) != expected:
+            raise ValueError(f"its file {name} {'has changed since' if name in found else 'is missing'}")
 
 
 def _shared_out(state: Any) -> Any:
