@@ -50,7 +50,7 @@ def apply_batch(
     keys = jax.vmap(lambda number: jax.random.fold_in(jax.random.fold_in(key, step), number))(index)
     moved = {name: batch[name] for name in batch if name in _READ}
     for place in range(len(functions)):
-        moved = _finished(jax.vmap(lambda key, case, place=place: _one(functions, place, key, case))(keys, moved), step)
+        moved = _apart(jax.vmap(partial(_one, functions, place)), step, keys, moved)
     return {**batch, **{name: moved[name] for name in moved if name in _MOVED}}
 
 
@@ -58,19 +58,20 @@ def _one(functions: Sequence[Callable], place: int, key: Key[Array, ""], case: d
     return functions[place](named(jax.random.fold_in(key, place), _name(functions[place])), case)
 
 
-def _finished(batch: dict, step: int | Int[Array, ""]) -> dict:
-    """Have a function's pictures made once, before the next function reads them.
+def _apart(function: Callable, step: int | Int[Array, ""], keys: Key[Array, " batch"], batch: dict) -> dict:
+    """Run a function as a program of its own: its pictures are made once, before the next function reads them.
 
     Left alone the compiler fuses functions, and makes a flipped voxel anew for each of the eight corners that a
     resampling reads (1.7 times the time of a chain on a volume, on a CPU). There `optimization_barrier` is dropped
     before fusion; a choice that depends on the step is not. No step is negative.
     """
+    if jax.default_backend() != "cpu":
+        return jax.lax.optimization_barrier(function(keys, batch))
 
-    def choose(batch: dict) -> dict:
-        nothing = partial(jax.tree.map, jnp.zeros_like)
-        return jax.lax.cond(jnp.asarray(step) < 0, nothing, lambda batch: batch, batch)
+    def nothing(keys: Key[Array, " batch"], batch: dict) -> dict:
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, keys, batch))
 
-    return jax.lax.platform_dependent(batch, cpu=choose, default=jax.lax.optimization_barrier)
+    return jax.lax.cond(jnp.asarray(step) < 0, nothing, function, keys, batch)
 
 
 def _name(function: Callable) -> str:

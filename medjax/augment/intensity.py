@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from medjax.augment.grids import change, coin, draw
 from medjax.errors import InputError
+from medjax.keys import words
 
 
 def random_gamma(key: Key[Array, ""], case: dict, *, strength: float | int, probability: float | int = 1.0) -> dict:
@@ -94,16 +95,12 @@ def _quantiles() -> Float[np.ndarray, " levels"]:
 
 
 def _normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Draw normal numbers at 65,536 quantiles (up to 4.3 deviations), two from each random word.
+    """Draw normal numbers at 65,536 quantiles, up to 4.3 deviations.
 
-    Noise is drawn for every voxel. On a CPU half the words and a table take less than half the time of
-    `jax.random.normal`, whose inverse error function is exact to more digits than a detector has.
+    Noise is drawn for every voxel. On a CPU a table takes a third of the time of the inverse error function of
+    `jax.random.normal`, which is exact to more digits than a detector has.
     """
-    count = math.prod(shape)
-    words = jax.random.bits(key, (-(-count // 2),), jnp.uint32)
-    table = jnp.asarray(_quantiles())
-    halves = [table.at[half].get(mode="promise_in_bounds") for half in (words & 0xFFFF, words >> 16)]
-    return jnp.concatenate(halves)[:count].reshape(shape)
+    return jnp.asarray(_quantiles()).at[words(key, shape) >> 16].get(mode="promise_in_bounds")
 
 
 def random_window(

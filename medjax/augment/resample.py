@@ -98,7 +98,7 @@ def resample(
             sides.append([(0, weights[0]), ((high - low) * stride, weights[1])])
         else:
             position, _ = fold(positions[k], size, edge)
-            first = jnp.clip(jnp.floor(position), 0, max(size - 2, 0))
+            first = jnp.minimum(jnp.floor(position), max(size - 2, 0))
             part = position - first
             base = base + first.astype(jnp.int32) * stride
             sides.append([(0, 1 - part), (stride, part)][: min(size, 2)])
@@ -132,7 +132,7 @@ def fold(
     """Bring positions along one axis into the grid, and say which of them lay inside; whole numbers stay exact."""
     inside = (position >= 0) & (position <= size - 1)
     if edge == "reflect" and size > 1:
+        # The distance to the nearest whole period: a third of the arithmetic of folding twice.
         period = 2.0 * (size - 1)
-        position = position - period * jnp.floor(position * (1 / period))
-        position = (size - 1) - jnp.abs(position - (size - 1))
+        return jnp.minimum(jnp.abs(position - period * jnp.round(position * (1 / period))), size - 1), inside
     return jnp.clip(position, 0, size - 1), inside

@@ -69,17 +69,22 @@ def random_flip(
     """
     result = dict(case)
     for names, space in grids(case):
-        # One reading at mirrored positions. Nested choices between a picture and its mirror image would be made anew for
-        # every voxel that a following resampling reads: eight loads for three axes.
-        where = jnp.zeros((1,) * len(space), jnp.int32)
-        for axis, size in enumerate(space):
-            line = jnp.arange(size)
-            if axis in chosen(axes, len(space), "random_flip"):
-                line = jnp.where(coin(jax.random.fold_in(key, axis), probability), size - 1 - line, line)
-            where = where * size + line.reshape([-1 if axis == k else 1 for k in range(len(space))])
+        turned = [
+            coin(jax.random.fold_in(key, axis), probability)
+            if axis in chosen(axes, len(space), "random_flip")
+            else jnp.zeros((), bool)
+            for axis in range(len(space))
+        ]
+        # Whole lines are read at mirrored places; along a line the choice is between it and its mirror image.
+        where = jnp.zeros((1,) * (len(space) - 1), jnp.int32)
+        for axis, size in enumerate(space[:-1]):
+            line = jnp.where(turned[axis], jnp.arange(size)[::-1], jnp.arange(size))
+            where = where * size + line.reshape([-1 if axis == k else 1 for k in range(len(space) - 1)])
         for name in names:
-            flat = case[name].reshape(math.prod(space), -1)
-            result[name] = flat.at[where.astype(jnp.uint32)].get(mode="promise_in_bounds").reshape(case[name].shape)
+            array = case[name]
+            lines = array.reshape(math.prod(space[:-1]), *array.shape[len(space) - 1 :])
+            lines = lines.at[where.astype(jnp.uint32)].get(mode="promise_in_bounds")
+            result[name] = jnp.where(turned[-1], jnp.flip(lines, len(space) - 1), lines)
     return result
 
 
