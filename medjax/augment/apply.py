@@ -1,12 +1,13 @@
 """Run a tuple of augmentations on one case, or on a batch inside the compiled step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
+from medjax.augment.intensity import VOXELWISE
 from medjax.keys import named
 
 _MOVED = ("image", "volume", "segmentation")
@@ -21,9 +22,7 @@ def apply(functions: Sequence[Callable], key: Key[Array, ""], case: dict) -> dic
         key: the key of this case at this step.
         case: one case, arrays on the device.
     """
-    for place in range(len(functions)):
-        case = _one(functions, place, key, case)
-    return case
+    return _run(functions, range(len(functions)), key, case)
 
 
 def apply_batch(
@@ -49,17 +48,31 @@ def apply_batch(
         return batch
     keys = jax.vmap(lambda number: jax.random.fold_in(jax.random.fold_in(key, step), number))(index)
     moved = {name: batch[name] for name in batch if name in _READ}
-    for place in range(len(functions)):
-        moved = _apart(jax.vmap(partial(_one, functions, place)), step, keys, moved)
+    for places in _together(functions):
+        moved = _apart(jax.vmap(partial(_run, functions, places)), step, keys, moved)
     return {**batch, **{name: moved[name] for name in moved if name in _MOVED}}
 
 
-def _one(functions: Sequence[Callable], place: int, key: Key[Array, ""], case: dict) -> dict:
-    return functions[place](named(jax.random.fold_in(key, place), _name(functions[place])), case)
+def _run(functions: Sequence[Callable], places: Iterable[int], key: Key[Array, ""], case: dict) -> dict:
+    for place in places:
+        function = functions[place]
+        case = function(named(jax.random.fold_in(key, place), _plain(function).__name__), case)
+    return case
+
+
+def _together(functions: Sequence[Callable]) -> list[list[int]]:
+    """Divide a chain where the next function reads other voxels than its own, or one several times."""
+    groups: list[list[int]] = []
+    for place, function in enumerate(functions):
+        if groups and _plain(function) in VOXELWISE:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return groups
 
 
 def _apart(function: Callable, step: int | Int[Array, ""], keys: Key[Array, " batch"], batch: dict) -> dict:
-    """Run a function as a program of its own: its pictures are made once, before the next function reads them.
+    """Run functions as a program of their own: their pictures are made once, before the next function reads them.
 
     Left alone the compiler fuses functions, and makes a flipped voxel anew for each of the eight corners that a
     resampling reads (1.7 times the time of a chain on a volume, on a CPU). There `optimization_barrier` is dropped
@@ -74,7 +87,7 @@ def _apart(function: Callable, step: int | Int[Array, ""], keys: Key[Array, " ba
     return jax.lax.cond(jnp.asarray(step) < 0, nothing, function, keys, batch)
 
 
-def _name(function: Callable) -> str:
+def _plain(function: Callable) -> Callable:
     while isinstance(function, partial):
         function = function.func
-    return function.__name__
+    return function

@@ -141,3 +141,7 @@ def random_window(
         return jnp.where((shift == 0) & (factor == 1), x, low + (high - low) * seen).astype(x.dtype)
 
     return change(key, case, look)
+
+
+VOXELWISE = (random_noise, random_window)
+"""What reads each voxel once, by itself: done as a part of what comes before."""

@@ -59,6 +59,18 @@ def test_without_functions_the_batch_passes_through() -> None:
     assert augment.apply_batch((), KEY, 0, jnp.arange(2), batch) is batch
 
 
+def test_functions_done_together_keep_their_places_and_order() -> None:
+    noise, window = partial(augment.random_noise, deviation=0.3), partial(augment.random_window, level=0.2, width=0.5)
+    gamma, flip = partial(augment.random_gamma, strength=0.5), partial(augment.random_flip, axes=0)
+    chain = (noise, gamma, window, noise, flip, window)
+    batch, index = {"image": jax.random.uniform(KEY, (3, 6, 5, 1))}, jnp.array([4, 1, 2])
+    found = jax.jit(lambda step: augment.apply_batch(chain, KEY, step, index, batch))(jnp.int32(2))["image"]
+    for row, number in enumerate(index):
+        key = jax.random.fold_in(jax.random.fold_in(KEY, 2), number)
+        alone = augment.apply(chain, key, {"image": batch["image"][row]})["image"]
+        np.testing.assert_allclose(found[row], alone, atol=1e-5)
+
+
 def test_keys_come_from_place_and_name() -> None:
     case = {"image": jnp.zeros((6, 6, 1))}
     noise = partial(augment.random_noise, deviation=1)
