@@ -32,6 +32,7 @@ class Curve:
         why: where `most` comes from.
         settings: further arguments, what JSON can hold.
         devices: simulated CPU devices; None: as JAX decides.
+        known: what is known of a curve that lies above; printed where it does.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Curve:
     why: str
     settings: Mapping[str, object] = field(default_factory=dict)
     devices: int | None = None
+    known: str = ""
 
 
 def measure(curve: Curve, quick: bool) -> dict[str, Any]:

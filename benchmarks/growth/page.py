@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.growth.curves import CURVES
 from benchmarks.speed.results import LOADED, show
 
+KNOWN = {curve.name: curve.known for curve in CURVES if curve.known}
 OPENING = """# How cost grows
 
     python -m benchmarks.growth [--only NAME ...] [--quick]
@@ -30,8 +32,11 @@ def page(content: Mapping[str, Any]) -> str:
     machine = (
         f"\n{about['processor']}, {about['cores']} cores, {about['memory_gib']:.0f} GiB of memory, {about['system']}.\n"
     )
-    notes = [f"- **{name}**: at most {one['most']:g} since {one['why']}; {len(one['seconds'])} rounds, commit "
-             f"{one['commit']}, {one['date']}" for name, one in curves.items()]  # fmt: skip
+    notes = [
+        f"- **{name}**: at most {one['most']:g} since {one['why']}; {len(one['seconds'])} rounds, commit "
+        f"{one['commit']}, {one['date']}" + (f"; {KNOWN[name]}" if above(one) and name in KNOWN else "")
+        for name, one in curves.items()
+    ]
     return (
         OPENING
         + "\n".join(line(name, one) for name, one in curves.items())
@@ -48,13 +53,18 @@ def line(name: str, one: Mapping[str, Any]) -> str:
     sizes, times = one["sizes"], one["median"]
     found, others = one["exponent"], one["load"]["others"]
     held = "too few rounds" if found["low"] is None else f"{found['low']:.2f} to {found['high']:.2f}"
-    above = " **above**" if found["low"] is not None and found["low"] > one["most"] else ""
     share = "" if others is None else f"{100 * others:.0f} %" + (" !" if others >= LOADED else "")
     cells = [
         name, one["work"], f"{sizes[0]:,} to {sizes[-1]:,} {one['axis']}", f"{show(times[0], 's')} to {show(times[-1], 's')}",
-        f"{found['median']:.2f} ({held}){above}", f"{one['most']:g}", share,
+        f"{found['median']:.2f} ({held}){' **above**' if above(one) else ''}", f"{one['most']:g}", share,
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
+
+
+def above(one: Mapping[str, Any]) -> bool:
+    """Whether the interval of a curve's exponent lies above what arithmetic allows as a whole."""
+    low = one["exponent"]["low"]
+    return low is not None and low > one["most"]
 
 
 def picture(content: Mapping[str, Any], path: Path) -> None:
