@@ -7,6 +7,7 @@ import numpy as np
 
 from medjax.config import nearest
 from medjax.data.dataset import Dataset
+from medjax.data.readers.columns import Column, tokens
 from medjax.data.split import Folds, HashedSplit, choose_salt
 from medjax.errors import InputError
 from medjax.new.draft import Choice
@@ -15,6 +16,22 @@ FEW = 600  # patients: below this a single test set says little, and cross-valid
 RARE = 30  # patients of a class, the least that an interval needs
 _POSITIVE = ("yes", "positive", "pos", "true", "1", "malignant", "disease", "diseased", "ill", "sick", "abnormal", "dead",
              "died", "case", "cancer", "tumor", "tumour", "pathological")  # fmt: skip
+_TIMES = {
+    "time",
+    "times",
+    "duration",
+    "days",
+    "weeks",
+    "months",
+    "years",
+    "survival",
+    "followup",
+    "os",
+    "pfs",
+    "dfs",
+    "rfs",
+}
+_ENDS = {"event", "status", "death", "dead", "died", "deceased", "censored", "censoring", "relapse", "recurrence"}
 _NEGATIVE = ("no", "non", "neg", "normal", "healthy", "benign", "control", "absent", "false", "alive")
 
 
@@ -106,6 +123,17 @@ def rare_note(names: Sequence[str], counts: Sequence[int] | np.ndarray) -> tuple
     """Return a note where classes are too rare for an honest interval."""
     few = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < RARE]
     return (f"few cases of {', '.join(few[:5])}: intervals will be wide, and carry a warning",) if few else ()
+
+
+def censored_note(target: Column, columns: Sequence[Column]) -> tuple[str, ...]:
+    """Return a note where a number to be learnt may be a time that not all rows saw end, as two names say."""
+    ends = [column.name for column in columns if column.distinct == 2 and tokens(column.name) & _ENDS]
+    if not tokens(target.name) & _TIMES or not ends:
+        return ()
+    return (
+        f"column {target.name!r} may be a time that is not over in every row, as column {ends[0]!r} may say: a regression takes "
+        f"it for known; --event {ends[0]!r} learns survival",
+    )
 
 
 def strata_of(targets: np.ndarray) -> np.ndarray:

@@ -141,7 +141,11 @@ def draft(
         ),
         notes=(
             *frame.notes(dropped, dataset, *_zeros(dataset, table)),
-            *(choices.rare_note(dataset.classes, counts) if kind == "label" else ()),
+            *(
+                choices.rare_note(dataset.classes, counts)
+                if kind == "label"
+                else choices.censored_note(roles.target, columns)
+            ),
         ),
     )
 
@@ -164,7 +168,7 @@ def roles_of(
         if column.kind == "identifier" and group is None and column.distinct < column.count - column.missing:
             group = column.name  # a name of patients that repeats: their rows stay together
         elif column.kind in _LEFT_OUT:
-            dropped.append((column.name, _LEFT_OUT[column.kind]))
+            dropped.append((column.name, column.refusal or _LEFT_OUT[column.kind]))
         elif column.kind == "categorical" or _codes(column):
             categorical.append((column.name, _levels(column)))
         else:

@@ -132,6 +132,26 @@ def test_zeros_far_from_all_other_values_are_pointed_out(tmp_path):
     assert [note.split(":")[0] for note in notes if "zeros" in note] == ["column 'pressure'"]
 
 
+def test_a_table_with_decimal_commas_and_semicolons_is_the_same_table(tmp_path):
+    path = table(tmp_path / "t.csv", dose=[f"{k % 37} mg" for k in range(120)])
+    other = tmp_path / "u.csv"
+    other.write_text(path.read_text().replace(",", ";").replace(".", ","))
+    (one, _, _), (two, text, notes) = written(path), written(other, name="yours")
+    assert two.data.origin.numeric == one.data.origin.numeric == ("a", "b")
+    np.testing.assert_array_equal(*(np.asarray(job.build(found).arrays["table"]) for found in (one, two)))
+    assert any("column 'a': 120 cells such as" in note for note in notes)
+    assert "# left out: dose: '0 mg' is a number with something behind it" in text
+
+
+def test_a_time_beside_an_event_is_pointed_out(tmp_path):
+    path = table(tmp_path / "t.csv", target="value", death_event=[k % 2 for k in range(120)])
+    path.write_text(path.read_text().replace("target", "time_days", 1))
+    _, notes = new.write("mine", table=path, target="time_days")
+    assert any("--event 'death_event' learns survival" in note for note in notes)
+    _, notes = new.write("yours", table=path, target="a")
+    assert not any("--event" in note for note in notes)
+
+
 def test_a_class_of_a_few_rows_stops_or_is_left_out(tmp_path):
     path = table(tmp_path / "t.csv")
     text = path.read_text().splitlines()

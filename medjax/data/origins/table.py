@@ -25,7 +25,7 @@ from medjax.data.readers.cells import (
     time,
     unify,
 )
-from medjax.data.readers.columns import Parsed, fits, parse, unknown_notes
+from medjax.data.readers.columns import Parsed, parse, unknown_notes
 from medjax.data.readers.listing import SPLITS
 from medjax.data.readers.table import Rows, check_columns, find_file, read_first, read_rows, uneven
 from medjax.errors import InputError
@@ -280,7 +280,8 @@ def _read(table: Table, path: Path, target: str | None, needless: Sequence[str] 
         place, words = header.index(name), {clean(level).casefold() for level in keep}
         # The cells of an uneven row stand in the wrong columns: nothing of it is read.
         cells = ["" if row in wrong else row_cells[place] for row, (_, row_cells) in enumerate(rows)]
-        parsed = parse(cells, read, [word for word in table.missing if word.casefold() not in words], codes.get(name))
+        known = [word for word in table.missing if word.casefold() not in words]
+        parsed = parse(cells, read, known, codes.get(name), numbers=read in (number, time))
         for row in parsed.wrong:
             if read is number and name not in needless and is_infinite(clean(cells[row])):
                 raise InputError(f"{path}, line {lines[row]}, column {name!r}: {parsed.wrong[row]}.")
@@ -359,8 +360,8 @@ def _split(text: str) -> str:
 
 def _attribute(column: Callable[[Callable[[str], Any]], Parsed]) -> Parsed:
     """Read numbers where every cell is one, else texts, each in its most frequent spelling."""
-    texts = column(str).known
-    if texts and all(fits(number, text) for text in set(texts)):
-        return column(number)
+    numbers, texts = column(number), column(str).known
+    if texts and not numbers.wrong:
+        return numbers
     spelling = unify(texts)
     return column(lambda text: spelling[text]) if texts else column(str)

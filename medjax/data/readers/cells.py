@@ -33,6 +33,8 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"[+-]?[\d.]+ ?(-|to|\.\.) ?[\d.]+", "a range and no number"),
     (r"[+-]?[\d.]+(e[+-]?\d+)? ?[a-zµμ²³/°^]+.*", "a number with something behind it; write the number alone"),
 )  # fmt: skip
+_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
 _REFUSED = tuple((re.compile(form, re.IGNORECASE), reason) for form, reason in _FORMS)
 
 _AS_ASCII = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # full-width letters, digits and signs
@@ -97,10 +99,33 @@ def number(text: str) -> float:
         raise ValueError(f"{show(text)} is infinite; leave the cell empty if the value is missing")
     if is_date(text):
         raise ValueError(f"{show(text)} is a date and no number; write the days since a fixed event")
-    for form, reason in _REFUSED:
-        if form.fullmatch(text):
-            raise ValueError(f"{show(text)} is {reason}")
+    if (reason := refusal(text)) is not None:
+        raise ValueError(f"{show(text)} is {reason}")
     raise ValueError(f"{show(text)} is no number; leave the cell empty if the value is missing")
+
+
+def decimal_commas(texts: Iterable[str]) -> bool:
+    """Say whether the cleaned cells of a column write fractions behind a comma, as half of Europe does.
+
+    Not a stray cell, but a third of the different ones; one at least is nothing else (1,234 may be a thousand), and none
+    has a point or two commas.
+    """
+    different = set(texts)
+    found = [text for text in different if _COMMA.fullmatch(text)]
+    if all(_THOUSANDS.fullmatch(text) for text in found) or 3 * len(found) < len(different):
+        return False
+    others = different.difference(found)
+    return not any(_THOUSANDS.fullmatch(text) or ("." in text and is_number(text)) for text in others)
+
+
+def with_point(text: str) -> str:
+    """Return a cleaned cell that is a number with a decimal comma with a point instead; any other as it is."""
+    return text.replace(",", ".") if _COMMA.fullmatch(text) else text
+
+
+def refusal(text: str) -> str | None:
+    """Return why a cleaned cell that looks like a number is none; None where it does not look like one."""
+    return next((reason for form, reason in _REFUSED if form.fullmatch(text)), None)
 
 
 def time(text: str) -> float:

@@ -11,13 +11,16 @@ from medjax.data.readers.cells import (
     MISSING,
     UNKNOWN,
     clean,
+    decimal_commas,
     excel_day,
     is_date,
     is_number,
     number,
+    refusal,
     same_value,
     show,
     unify,
+    with_point,
 )
 from medjax.data.readers.table import read_first, read_rows
 
@@ -76,6 +79,7 @@ class Column:
         example: one of those, and what it was read as.
         unfit: cells that do not fit the kind, such as a text among numbers.
         problems: line and cell of the first five of those.
+        refusal: why most cells of a text are no numbers, though they look like some; "" where they do not.
     """
 
     name: str
@@ -92,6 +96,7 @@ class Column:
     example: str
     unfit: int
     problems: tuple[tuple[int, str], ...]
+    refusal: str = ""
 
 
 def parse(
@@ -99,6 +104,8 @@ def parse(
     read: Callable[[str], Any],
     missing: Sequence[str] = MISSING,
     codes: Mapping[str, str] | None = None,
+    *,
+    numbers: bool = False,
 ) -> Parsed:
     """Read a column: clean each cell, replace it by its code, see whether it is missing, and read what is left.
 
@@ -107,12 +114,14 @@ def parse(
         read: cleaned text -> value; a ValueError names the reason why it is none.
         missing: words that stand for a missing value, as an empty cell always does.
         codes: cleaned cell -> what it stands for; numbers are found by value, an empty text is a missing value.
+        numbers: whether it should hold numbers: then those with a decimal comma get a point, if the column is clear.
     """
     words, memo = {"", *(word.casefold() for word in missing)}, {}
+    commas = numbers and decimal_commas(map(clean, set(cells)))
     parsed = Parsed([], {}, {}, {})
     for row, cell in enumerate(cells):
         if cell not in memo:
-            memo[cell] = _read(cell, read, words, codes or {})
+            memo[cell] = _read(cell, read, words, codes or {}, commas)
         value, shown, coded, reason = memo[cell]
         parsed.values.append(value)
         if reason is not None:
@@ -125,12 +134,13 @@ def parse(
 
 
 def _read(
-    cell: str, read: Callable[[str], Any], words: set[str], codes: Mapping[str, str]
+    cell: str, read: Callable[[str], Any], words: set[str], codes: Mapping[str, str], commas: bool
 ) -> tuple[Any, str, bool, str | None]:
     """Return value, what it was read as, whether a code said so, and the reason why there is none."""
     text = clean(cell)
     code = next((new for old, new in codes.items() if old == text or same_value(old, text)), None)
     plain, text = text, text if code is None else code
+    text = with_point(text) if commas else text
     if text.casefold() in words:
         shown = plain if plain == cell.strip(" ") and code is None else "missing"
         return None, shown, code is not None, None
@@ -215,11 +225,11 @@ def _places(rows: Sequence[int], lines: Sequence[int]) -> str:
 
 def _describe(name: str, cells: Sequence[str], lines: Sequence[int], missing: Sequence[str]) -> Column:
     """Decide what kind of column this is, and count."""
-    parsed = parse(cells, str, missing)
+    parsed = parse(cells, str, missing, numbers=True)
     words = Counter(clean(cell).casefold() for cell, text in zip(cells, parsed.values, strict=True) if text is None)
     spelling = unify(parsed.known)
     if any(new != old for old, new in spelling.items()):
-        parsed = parse(cells, lambda text: spelling[text], missing)
+        parsed = parse(cells, lambda text: spelling[text], missing, numbers=True)
     counts = Counter(parsed.known)
     known = counts.total()
     numbers = {text: float(text) for text in counts if fits(number, text)}
@@ -255,15 +265,28 @@ def _describe(name: str, cells: Sequence[str], lines: Sequence[int], missing: Se
         example=f"{show(cell)} read as {show(shown)}" if cell else "",
         unfit=len(unfit),
         problems=tuple((lines[row], cells[row]) for row in unfit[:5]),
+        refusal=_refusal(counts) if kind == "text" else "",
     )
+
+
+def _refusal(counts: Counter[str]) -> str:
+    """Say why texts are no numbers, where more than half of them look like numbers for the same reason."""
+    reasons: Counter[str] = Counter()
+    for text, count in counts.items():
+        reasons[refusal(text) or ""] += count
+    reason, count = reasons.most_common(1)[0]
+    if not reason or 2 * count <= counts.total():
+        return ""
+    return f"{show(next(text for text in counts if refusal(text) == reason))} is {reason}"
 
 
 def day_numbers(name: str, cells: Iterable[Any]) -> bool:
     """Say whether a column that is called a date holds day numbers of Excel and nothing else."""
-    return bool(_DATES & _tokens(name)) and all(excel_day(f"{cell}") for cell in cells)
+    return bool(_DATES & tokens(name)) and all(excel_day(f"{cell}") for cell in cells)
 
 
-def _tokens(name: str) -> set[str]:
+def tokens(name: str) -> set[str]:
+    """Return the words of a column's name, in small letters: those of patientAge are patient and age."""
     return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold()))
 
 
@@ -274,7 +297,7 @@ def _identifies(name: str, counts: Counter[str], numbers: Mapping[str, float], *
     numbered = whole and max(numbers.values()) - min(numbers.values()) < 2 * known
     if len(counts) == known >= _ENOUGH and (words or numbered):
         return True
-    return bool(_IDENTIFIERS & _tokens(name)) and (whole or not numbers) and len(counts) > min(_MOST, known / 3)
+    return bool(_IDENTIFIERS & tokens(name)) and (whole or not numbers) and len(counts) > min(_MOST, known / 3)
 
 
 def fits(read: Callable[[str], Any], text: str) -> bool:

@@ -3,7 +3,18 @@ import math
 import numpy as np
 import pytest
 
-from medjax.data.readers.cells import MISSING, clean, is_date, is_number, level_reader, number, show, unify
+from medjax.data.readers.cells import (
+    MISSING,
+    clean,
+    decimal_commas,
+    is_date,
+    is_number,
+    level_reader,
+    number,
+    show,
+    unify,
+    with_point,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +70,26 @@ def test_numbers_are_decimal_with_a_point_and_fit_into_single_precision():
 def test_what_is_no_number_is_named(text, reason):
     with pytest.raises(ValueError, match=reason):
         number(text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "commas"),
+    [
+        (("60,1", "58", "-0,25", ""), True),
+        (("1,234", "12,5"), True),  # the second one says what the first one is
+        (("1,234", "2,500"), False),  # thousands, perhaps
+        (("1,5", "2.5"), False),
+        (("1,234,567", "1,5"), False),
+        (("1,5", *map(str, range(20))), False),  # a stray cell
+        (("1.5", "high"), False),
+        ((), False),
+    ],
+)
+def test_a_column_has_decimal_commas_only_where_nothing_speaks_against_it(texts, commas):
+    assert decimal_commas(texts) is commas
+    assert [with_point(text) for text in ("-0,25", "1,5e3", "a, b", "1,234,567")] == [
+        "-0.25", "1.5e3", "a, b", "1,234,567",
+    ]  # fmt: skip
 
 
 def test_dates_are_told_from_numbers():

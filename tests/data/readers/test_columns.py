@@ -67,6 +67,18 @@ def test_a_column_is_read_cell_by_cell():
     assert parsed.coded == {("0.0", "ZERO"): [4], ("c", "missing"): [5]}
 
 
+def test_decimal_commas_are_read_with_a_word_about_it(tmp_path):
+    found = looked_at(tmp_path, sodium=["139,5", "141", "?"], dose=[f"{k} mg" for k in range(ROWS)], other=[1, 2])
+    sodium, dose = found["sodium"], found["dose"]
+    assert (sodium.kind, sodium.minimum, sodium.maximum, sodium.missing) == ("numeric", 139.5, 141, 13)
+    assert (sodium.dirty, sodium.example) == (14, "'139,5' read as '139.5'")
+    assert dose.kind == "text"
+    assert dose.refusal.endswith("is a number with something behind it; write the number alone")
+    parsed = parse(["1,5", "2"], float, numbers=True)
+    assert (parsed.values, parsed.changed) == ([1.5, 2.0], {("1,5", "1.5"): [0]})
+    assert parse(["1,5", "2"], str).values == ["1,5", "2"]  # a level stays what it is
+
+
 def test_a_file_without_names(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("6,148,.5\n1,85,.2\n")
