@@ -1,11 +1,12 @@
 """The loop: validate the old state, save it, take the batch, step, write the metrics of the steps before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Num
 
 from medjax.data.feed import Feed, Plan
 from medjax.errors import InputError
@@ -85,12 +86,14 @@ def run(
         ready = [item for item in pending if item[0][-1] < newest]
         del pending[: len(ready)]
         if ready:
-            values = []
-            for (steps, _), sums in zip(ready, to_host([sums for _, sums in ready]), strict=True):
-                rows = range(len(steps))
-                values += [{name: sums[name][row] for name in sums} for row in rows] if several else [sums]
+            found = to_host([sums for _, sums in ready])
+            kept = [slice(len(steps)) if several else None for steps, _ in ready]
+            parts = [{name: sums[name][rows] for name in sums} for sums, rows in zip(found, kept, strict=True)]
             numbers = [step for steps, _ in ready for step in steps]
-            hooks.log(numbers[-1], summarise(numbers, values, labels))
+            hooks.log(
+                numbers[-1],
+                summarise(numbers, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, labels),
+            )
 
     step = start
     while True:
@@ -143,13 +146,15 @@ def takes_several(programs: Programs, feed: Feed) -> bool:
     return not programs.convolutions and feed.read is None
 
 
-def summarise(steps: Sequence[int], values: Sequence[dict[str, np.ndarray]], labels: Sequence[str]) -> dict[str, float]:
+def summarise(
+    steps: Sequence[int], sums: Mapping[str, Num[np.ndarray, "steps replicates"]], labels: Sequence[str]
+) -> dict[str, float]:
     """Return mean losses over some steps from sums and counts, for the wave and for each replicate.
 
     Raises:
         InputError: a value is not finite.
     """
-    table = {name: np.stack([np.asarray(row[name], np.float64) for row in values]) for name in values[0]}
+    table = {name: np.asarray(column, np.float64) for name, column in sums.items()}
     for name, column in table.items():
         bad = np.argwhere(~np.isfinite(column))
         if len(bad):

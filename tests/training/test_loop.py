@@ -21,9 +21,13 @@ def row(loss, weight, norm=(1.0, 1.0)):
     return {"loss": np.array(loss), "weight": np.array(weight), "gradient_norm": np.array(norm)}
 
 
+def table(*rows):
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
 def test_losses_are_sums_over_counts_and_never_means_of_means():
     rows = [row([2.0, 9.0], [1.0, 3.0], [1.0, 3.0]), row([6.0, 1.0], [3.0, 1.0], [5.0, 7.0])]
-    out = summarise([0, 1], rows, LABELS)
+    out = summarise([0, 1], table(*rows), LABELS)
     assert out == {
         "loss": 18 / 8,
         "loss/seed_0": 8 / 4,
@@ -33,12 +37,12 @@ def test_losses_are_sums_over_counts_and_never_means_of_means():
 
 
 def test_clones_that_fill_a_wave_do_not_count():
-    out = summarise([0], [row([2.0, 100.0], [1.0, 1.0], [1.0, 9.0])], ["seed_0"])
+    out = summarise([0], table(row([2.0, 100.0], [1.0, 1.0], [1.0, 9.0])), ["seed_0"])
     assert out == {"loss": 2.0, "gradient_norm": 1.0}
 
 
 def test_a_replicate_without_weight_gives_no_nan():
-    out = summarise([0], [row([2.0, 0.0], [4.0, 0.0])], LABELS)
+    out = summarise([0], table(row([2.0, 0.0], [4.0, 0.0])), LABELS)
     assert out["loss"] == 0.5
     assert out["loss/seed_1"] == 0
 
@@ -47,9 +51,9 @@ def test_a_replicate_without_weight_gives_no_nan():
 def test_what_is_not_finite_is_named_with_step_and_replicate(bad, name):
     rows = [row([1.0, 1.0], [1.0, 1.0]), row([1.0, bad], [1.0, 1.0])]
     with pytest.raises(InputError, match=rf"loss became {name} at step 7 \(seed_1\).*last good checkpoint is kept"):
-        summarise([6, 7], rows, LABELS)
+        summarise([6, 7], table(*rows), LABELS)
     with pytest.raises(InputError, match=rf"gradient_norm became {name} at step 3 \(seed_0\)"):
-        summarise([3], [row([1.0, 1.0], [1.0, 1.0], [bad, 1.0])], LABELS)
+        summarise([3], table(row([1.0, 1.0], [1.0, 1.0], [bad, 1.0])), LABELS)
 
 
 class Story:
