@@ -289,6 +289,8 @@ def _conform(value: Any, hint: Any, where: str) -> Any:
     if not fits:
         unnamed = isinstance(value, dict) and not {"class", "def"} & set(value)
         advice = '; an object names its "class", a function its "def"' if unnamed else ""
+        if not isinstance(value, tuple) and _several(hint):
+            advice = "; several are written in brackets, as [64,32]"
         raise InputError(f"{where}: {_show(value)} is not of type {_name(hint)}{advice}")
     return value
 
@@ -310,6 +312,12 @@ def _fit(value: Any, hint: Any) -> tuple[bool, Any]:
     if isinstance(value, bool) and hint is int:  # a bool is an int to Python, but not to a person
         return False, value
     return is_bearable(value, hint), value
+
+
+def _several(hint: Any) -> bool:
+    """Whether a type is a tuple of numbers, or may be one."""
+    found = [hint, *typing.get_args(hint)]
+    return any(typing.get_origin(one) is tuple and {int, float} & set(typing.get_args(one)) for one in found)
 
 
 def _show(value: Any) -> str:

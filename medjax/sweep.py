@@ -39,7 +39,7 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     grid: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = text.partition("=")
-        words = [word.strip() for word in values.split(",")]
+        words = [word.strip() for word in _parted(values)]
         if not equals or not key or not all(words):
             raise InputError(f"--grid {text}: write it as key.sub=value,value,...")
         if key in grid:
@@ -50,6 +50,18 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     if not grid:
         raise InputError("a sweep needs at least one --grid key.sub=value,value,...")
     return grid
+
+
+def _parted(text: str) -> list[str]:
+    """Part a text at its commas, but for those within brackets."""
+    words, depth = [""], 0
+    for sign in text:
+        depth += (sign in "[{") - (sign in "]}")
+        if sign == "," and depth == 0:
+            words.append("")
+        else:
+            words[-1] += sign
+    return words
 
 
 def is_number(key: str) -> bool:

@@ -86,6 +86,8 @@ def test_override_changes_one_key_and_keeps_the_rest(small):
         ("nothing", "key.sub=value"),
         ("model.hidden.3=1", "not a position"),
         ("task.loss=hinge", "is not of type"),
+        ("model.hidden=64", r"64 is not of type tuple\[int, ...\]; several are written in brackets"),
+        ("model.hidden=(64,32)", r"'\(64,32\)' is not of type tuple\[int, ...\]; several are written in brackets"),
     ],
 )
 def test_a_wrong_override_is_named(small, assignment, message):

@@ -74,6 +74,11 @@ def test_what_changes_the_program_becomes_a_list_of_commands():
         f"medjax sweep --config {CONFIG} --set replicates.seeds=2 --set training.batch_size=32 --set seed=2 "
         "--grid optimizer.learning_rate=1e-4,1e-3 --workdir out/003"
     )
+    grid = sweep.parse_grid(["model.hidden=[64],[64,32]"])
+    assert [line.split("'")[1] for line in sweep.commands(CONFIG, [], grid, Path("out"))] == [
+        "model.hidden=[64]",
+        "model.hidden=[64,32]",
+    ]
     (line,) = sweep.commands(CONFIG, [], {"seed": ["3"]}, Path("a b"))
     assert line == f"python train.py --config {CONFIG} --set seed=3 --workdir 'a b/000'"
     with pytest.raises(InputError, match="did you mean 'batch_size'"):
