@@ -82,10 +82,11 @@ def theirs(dtype: str, compile: bool) -> Work:
 
 
 REASON = (
-    "profiled by layers (Zen 5): of .60 s forward and input gradients take .27, kernels' gradients .21 (a product, and three "
-    "shifts of either side laid beside each other for it), batch normalisation, ReLU and the rest .12: 290 billion operations "
-    "a second over the step where PyTorch's oneDNN reaches 390; the compiler's own products reach 400 to 470. In chunks that "
-    "stay in the cache the kernels' gradients take as long (tried, dropped)"
+    "measured direction by direction (Zen 5): forward and input gradients run at 330 to 470 billion operations a second, "
+    "kernels' gradients at 280 to 450 and less within the step: 290 over the whole step where PyTorch's oneDNN reaches 390; "
+    "batch normalisation, ReLU and the rest take a fifth. And every third or fourth step waits .2 s for pages that were "
+    "freed seconds before, which are dear to get back on this virtual machine; memory that is kept costs as much (tried, "
+    "dropped), products of shifted inputs for the kernels' gradients take as long"
 )
 
 
