@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from medjax.config import nearest
 from medjax.data import giveaways
-from medjax.data.readers.cells import MISSING, clean, decimal_commas, excel_day, fits_number, show, with_point
+from medjax.data.readers.cells import MISSING, clean, excel_day, fits_number, show, with_points
 from medjax.data.readers.columns import Column, inspect, parse, unnamed
 from medjax.data.readers.table import read_rows
 from medjax.data.split import Folds, assign_folds
@@ -138,8 +138,7 @@ def _scores(
 
 def _coded(cells: list[str], kept: Int[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
     """Numbers where all cells are, else a number for each text; NaN where missing."""
-    cleaned = [clean(cells[row]) for row in kept]
-    texts = np.array([with_point(text) for text in cleaned] if decimal_commas(cleaned) else cleaned)
+    texts = np.array(with_points([clean(cells[row]) for row in kept]))
     known = ~np.isin(np.char.lower(texts), MISSING)
     found = np.full(len(texts), np.nan)
     if all(fits_number(text) for text in set(texts[known].tolist())):

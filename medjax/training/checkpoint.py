@@ -99,10 +99,10 @@ def restore(folder: Path, like: Any) -> tuple[int, Any, list[str]]:
     like = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
     for step in reversed(found):
         try:
+            _check_files(folder / str(step))
             metadata: Any = ocp.metadata(str(folder / str(step))).custom_metadata or {}
             expected = {path: [list(x.shape), str(x.dtype)] for path, x in leaves(like).items()}
             _compare(metadata.get("leaves", expected), expected, folder / str(step))
-            _check_files(folder / str(step))
             state = ocp.load(str(folder / str(step)), like)
             if digest(state) != metadata.get("digest"):
                 raise ValueError("its content is not what was saved (the digest differs)")

@@ -24,8 +24,9 @@ from medjax.data.readers.cells import (
     show,
     time,
     unify,
+    with_points,
 )
-from medjax.data.readers.columns import Parsed, parse, unknown_notes
+from medjax.data.readers.columns import Parsed, fits, parse, unknown_notes
 from medjax.data.readers.listing import SPLITS
 from medjax.data.readers.table import Rows, check_columns, find_file, read_first, read_rows, uneven
 from medjax.errors import InputError
@@ -360,8 +361,8 @@ def _split(text: str) -> str:
 
 def _attribute(column: Callable[[Callable[[str], Any]], Parsed]) -> Parsed:
     """Read numbers where every cell is one, else texts, each in its most frequent spelling."""
-    numbers, texts = column(number), column(str).known
-    if texts and not numbers.wrong:
-        return numbers
+    texts = column(str).known
+    if texts and all(fits(number, text) for text in set(with_points(texts))):
+        return column(number)
     spelling = unify(texts)
     return column(lambda text: spelling[text]) if texts else column(str)

@@ -123,6 +123,11 @@ def with_point(text: str) -> str:
     return text.replace(",", ".") if _COMMA.fullmatch(text) else text
 
 
+def with_points(texts: Sequence[str]) -> list[str]:
+    """Return the cleaned cells of a column, its decimal commas as points, if it has some."""
+    return [with_point(text) for text in texts] if decimal_commas(texts) else list(texts)
+
+
 def refusal(text: str) -> str | None:
     """Return why a cleaned cell that looks like a number is none; None where it does not look like one."""
     return next((reason for form, reason in _REFUSED if form.fullmatch(text)), None)

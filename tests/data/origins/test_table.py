@@ -42,6 +42,17 @@ def table(folder, rows=ROWS, header=HEADER, **settings):
     return dataclasses.replace(SPEC, path=str(path), **settings)
 
 
+def test_an_attribute_is_text_where_a_cell_is_none_of_its_numbers_and_may_have_decimal_commas(tmp_path):
+    # INF is the inferior wall here, and no infinite number.
+    sides = ["INF", "ant", "1", "ant", "INF"]
+    doses = ["0,5", "1,5", "2", "0,25", "3"]
+    rows = [f'{row},{side},"{dose}"' for row, side, dose in zip(ROWS, sides, doses, strict=True)]
+    origin = table(tmp_path, rows, HEADER + ",wall,dose", attributes=("wall", "dose"))
+    cases = list(origin.cases("all"))
+    assert [case["wall"] for case in cases] == sides
+    assert [case["dose"] for case in cases] == [0.5, 1.5, 2, 0.25, 3]
+
+
 def swap(number, old, new, rows=ROWS):
     """The rows with a change in one of them."""
     assert old in rows[number]
